@@ -1,0 +1,172 @@
+"""Claims: what the report asserts, the checks that could refute it, and the wrong versions that they do refute.
+
+A claim has the label of an equation, theorem or table of the report. Its check takes the claimed object as an argument,
+so that the same check also runs on *mutants*, plausible wrong versions, each of which it must refute. A sympy
+expression that is claimed is also compared with the equation printed under that label (see `hw2.pages`).
+"""
+
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import sympy as sp
+from tqdm import tqdm
+
+from hw2 import pages
+
+Check = Callable[[Any], bool]
+
+
+class ClaimError(Exception):
+    """A claim failed, a mutant survived, or claims and labels of the report do not match."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim. `check(claimed)` is true, and false for each mutant; anything it raises is a failure of the check."""
+
+    label: str
+    statement: str
+    method: str
+    domain: str
+    claimed: Any = field(repr=False)
+    mutants: Mapping[str, Any] = field(repr=False)
+    check: Check = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim. `tie` is how the page is bound to the checked object: "printed", "parsed" or "no"."""
+
+    claim: Claim
+    faults: tuple[str, ...]
+    refuted: int
+    tie: str
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        return not self.faults
+
+
+_REGISTRY: dict[str, Claim] = {}
+
+
+def claim(
+    label: str, statement: str, *, method: str, domain: str, claimed: Any, mutants: Mapping[str, Any]
+) -> Callable[[Check], Check]:
+    """Register the decorated check as the claim `label`.
+
+    `method` and `domain` say how and on what it is checked, in a few words each. Raises ClaimError for a label
+    used twice and for a claim without mutants: a check that nothing can fail proves nothing.
+    """
+
+    def register(check: Check) -> Check:
+        if label in _REGISTRY:
+            raise ClaimError(f"claim {label} is registered twice")
+        if not mutants:
+            raise ClaimError(f"claim {label} has no mutants; add a wrong version that its check must refute")
+        _REGISTRY[label] = Claim(label, statement, method, domain, claimed, dict(mutants), check)
+        return check
+
+    return register
+
+
+@cache
+def registry() -> Mapping[str, Claim]:
+    """All claims of `hw2.theory`, in order of module and definition."""
+    package = importlib.import_module("hw2.theory")
+    for module in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+        importlib.import_module(f"hw2.theory.{module}")
+    return _REGISTRY
+
+
+def examine(claim: Claim, place: pages.Place | None) -> Verdict:
+    """Run a claim's check on the claimed object and on each mutant, and compare it with its place in the report."""
+    start = time.perf_counter()
+    faults, tie, refuted = [], "no", 0
+    try:
+        if not claim.check(claim.claimed):
+            faults.append("its check refutes it")
+    except Exception as error:
+        faults.append(f"its check raised {type(error).__name__}: {error}")
+    for name, mutant in claim.mutants.items():
+        try:
+            if claim.check(mutant):
+                faults.append(f"the mutant '{name}' survives")
+            else:
+                refuted += 1
+        except Exception as error:
+            faults.append(f"the check raised on the mutant '{name}': {type(error).__name__}: {error}")
+    if place is None:
+        faults.append("no label in the report; add {#%s} to it or remove the claim" % claim.label)
+    else:
+        try:
+            tie = pages.tie(place, claim.claimed)
+        except pages.TieError as error:
+            faults.append(f"{place.where}: {error}")
+    return Verdict(claim, tuple(faults), refuted, tie, time.perf_counter() - start)
+
+
+def examine_all(only: str = "") -> Iterator[Verdict]:
+    """The verdicts on the claims that `only` selects, in the report's order, as they come."""
+    places = pages.places()
+    order = {label: i for i, label in enumerate(places)}
+    for label in sorted(registry(), key=lambda label: order.get(label, len(order))):
+        if matches(label, only):
+            yield examine(registry()[label], places.get(label))
+
+
+def matches(label: str, only: str) -> bool:
+    """Whether a label such as eq-q6-conv belongs to `only`: a part of it (q6), or the whole label."""
+    return not only or label == only or only in label.split("-")
+
+
+def unclaimed(only: str = "") -> list[str]:
+    """Messages for the equations and theorems of the report whose label no claim has."""
+    return [
+        f"{place.where}: {label} has no claim; register one in hw2.theory or name it {label.split('-')[0]}-def-..."
+        for label, place in pages.places().items()
+        if place.needs_claim and label not in registry() and matches(label, only)
+    ]
+
+
+@cache
+def verdicts() -> tuple[Verdict, ...]:
+    """All verdicts, for the report. Raises ClaimError where anything is wrong, which stops the render."""
+    found = tuple(tqdm(examine_all(), total=len(registry()), desc="claims", unit="claim", leave=False))
+    faults = [f"{verdict.claim.label}: {fault}" for verdict in found for fault in verdict.faults] + unclaimed()
+    if faults:
+        raise ClaimError("\n".join(faults))
+    return found
+
+
+def equation(label: str) -> None:
+    """Print a claimed sympy expression as a numbered equation, for a chunk with `output: asis`."""
+    latex = sp.latex(registry()[label].claimed, mul_symbol=r"\,")
+    grouped = re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}".replace(",", r"\,"), latex)
+    print(f"\n$$\n{grouped}\n$$ {{#{label}}}\n")
+
+
+def ticks() -> None:
+    """Print LaTeX that puts a tick beside every equation and theorem whose claim holds (see report/preamble.tex)."""
+    labels = [v.claim.label for v in verdicts()]
+    print("\n```{=latex}\n" + "\n".join(rf"\verified{{{label}}}" for label in labels) + "\n```\n")
+
+
+def table() -> str:
+    """The appendix table of all claims, in Markdown."""
+    rows = [
+        "| Claim | Statement | Checked by | Tied | Mutants |",
+        "|:----------|:----------------|:-------------------|:---|--:|",
+    ]
+    for verdict in verdicts():
+        item = verdict.claim
+        refuted = f"{verdict.refuted}/{len(item.mutants)}"
+        rows.append(f"| @{item.label} | {item.statement} | {item.method}; {item.domain} | {verdict.tie} | {refuted} |")
+    return "\n".join(rows)

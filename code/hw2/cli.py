@@ -1,0 +1,44 @@
+"""Command line of the project: `python -m hw2 verify`."""
+
+import argparse
+import sys
+import textwrap
+
+from hw2 import claims
+
+
+def verify(only: str) -> int:
+    """Check all claims, print a table, return 1 if anything is wrong."""
+    header = f"{'':2}{'label':<26} {'statement':<58} {'tied':<8} {'mutants':>7} {'seconds':>8}"
+    print(header + "\n" + "-" * len(header))
+    found, faults = [], claims.unclaimed(only)
+    for verdict in claims.examine_all(only):
+        item = verdict.claim
+        found.append(verdict)
+        print(
+            f"{'✓' if verdict.holds else '✗'} {item.label:<26} {textwrap.shorten(item.statement, 58):<58} {verdict.tie:<8} "
+            f"{verdict.refuted:>3}/{len(item.mutants):<3} {verdict.seconds:>8.2f}\n{'':29}by {item.method}; {item.domain}",
+            flush=True,
+        )
+        faults += [f"{item.label}: {fault}" for fault in verdict.faults]
+    if not found and not faults:
+        print(f"no claim matches {only!r}; labels look like eq-q6-conv, give q6 or a whole label", file=sys.stderr)
+        return 1
+    tied = sum(verdict.tie != "no" for verdict in found)
+    mutants = f"{sum(v.refuted for v in found)} of {sum(len(v.claim.mutants) for v in found)} mutants refuted"
+    print("-" * len(header))
+    print(f"{sum(v.holds for v in found)} of {len(found)} claims hold, {mutants}, {tied} tied to the page's equation, "
+          f"{sum(v.seconds for v in found):.1f} s")  # fmt: skip
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run it. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="hw2", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("verify", help="check every derivation and the wrong versions it must refute")
+    command.add_argument("--only", default="", metavar="PART", help="a part of the labels, such as q6, or one label")
+    options = parser.parse_args(arguments)
+    return verify(options.only)

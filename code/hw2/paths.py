@@ -1,0 +1,7 @@
+"""Where things lie. The package is installed in place, so the project is the folder two levels up."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = ROOT / "report" / "hw2.qmd"
+FIGURES = ROOT / "figures"

@@ -1,0 +1,1 @@
+"""One module per experiment; each reads as the recipe, top to bottom."""

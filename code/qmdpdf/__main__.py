@@ -1,0 +1,42 @@
+"""Command line of the renderer: `python -m qmdpdf report/hw2.qmd`."""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from qmdpdf.convert import convert, publish
+from qmdpdf.execute import execute
+from qmdpdf.source import QmdError, read
+from qmdpdf.weave import weave
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Render one document. Returns the exit status: 0, 1 for an error in the sources, 130 for Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="qmdpdf", description="Render a Quarto document to PDF without Quarto.")
+    parser.add_argument("document", type=Path, help="the .qmd file")
+    parser.add_argument("-o", "--output", type=Path, help="the PDF to write (default: beside the document)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep Markdown, LaTeX, figures and log in FOLDER")
+    options = parser.parse_args(arguments)
+    target = options.output or options.document.with_suffix(".pdf")
+    start = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory(prefix="qmdpdf-") as scratch:
+            folder = options.keep or Path(scratch)
+            folder.mkdir(parents=True, exist_ok=True)
+            document = read(options.document)
+            execute(document)
+            publish(convert(document, weave(document, folder.resolve()), folder.resolve()), target)
+    except QmdError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the previous PDF is untouched", file=sys.stderr)
+        return 130
+    print(f"{target} ({time.perf_counter() - start:.1f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

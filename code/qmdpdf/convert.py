@@ -1,0 +1,151 @@
+"""Stage 4, convert: Markdown to LaTeX with pandoc and one Lua filter, LaTeX to PDF with latexmk."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pypandoc
+import yaml
+
+from qmdpdf.source import Document, QmdError
+
+HERE = Path(__file__).parent
+TEMPLATE_OPTIONS = {
+    "documentclass", "classoption", "papersize", "geometry", "fontsize", "linestretch", "mainfont", "monofont", "mathfont",
+    "colorlinks", "linkcolor", "citecolor", "urlcolor", "toccolor", "toc-title", "lang",
+}  # fmt: skip
+BUILD_OPTIONS = {"toc", "toc-depth", "number-sections", "include-in-header", "pdf-engine", "fig-pos", "highlight-style"}
+DOCUMENT_OPTIONS = {"title", "subtitle", "date", "author", "bibliography", "csl", "link-citations", "abstract", "lang"}
+HANDLED_ELSEWHERE = {"project", "format", "execute", "jupyter"}
+
+
+def convert(document: Document, markdown: str, folder: Path) -> Path:
+    """Write `document.tex` and `document.pdf` into `folder`. Returns the PDF's path.
+
+    Raises QmdError for an unknown reference or citation, a duplicate label, an unknown option or a LaTeX error.
+    """
+    _pandoc(document, markdown, folder)
+    return _latexmk(document, folder)
+
+
+def publish(pdf: Path, target: Path) -> None:
+    """Put the PDF in its place in one step, so that nobody ever finds half of it."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        try:
+            file.write(pdf.read_bytes())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, target)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def _pandoc(document: Document, markdown: str, folder: Path) -> None:
+    options = document.metadata.get("format", {}).get("pdf", {})
+    for key in [*(set(options) - TEMPLATE_OPTIONS - BUILD_OPTIONS),
+                *(set(document.metadata) - DOCUMENT_OPTIONS - HANDLED_ELSEWHERE)]:  # fmt: skip
+        raise QmdError(f"{document.root / '_quarto.yml'}: unsupported option {key!r}")
+    metadata = {key: value for key, value in options.items() if key in TEMPLATE_OPTIONS}
+    metadata |= {key: value for key, value in document.metadata.items() if key in DOCUMENT_OPTIONS}
+    metadata["author"] = _authors(document.metadata.get("author", []))
+    for key in ("bibliography", "csl"):
+        if key in metadata:
+            metadata[key] = str(_existing(document, metadata[key]))
+    (folder / "metadata.yml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
+    (folder / "document.md").write_text(markdown, encoding="utf-8")
+    headers = [HERE / "header.tex", *_headers(document, options, folder)]
+    command = [pypandoc.get_pandoc_path(), "document.md", "--from", "markdown", "--to", "latex", "--standalone",
+               "--metadata-file", "metadata.yml", "--lua-filter", str(HERE / "crossref.lua"), "--citeproc",
+               "--output", "document.tex", *(f"--include-in-header={header}" for header in headers)]  # fmt: skip
+    command += ["--toc", f"--toc-depth={options.get('toc-depth', 3)}"] if options.get("toc") else []
+    command += ["--number-sections"] if options.get("number-sections") else []
+    command += [f"--syntax-highlighting={options['highlight-style']}"] if "highlight-style" in options else []
+    command += ["--resource-path", f"{folder}:{document.path.parent}"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
+    problems = [line.split("\t") for line in result.stderr.splitlines() if line.startswith("qmdpdf\t")]
+    problems += [["", "citation", key] for key in re.findall(r"citation (\S+) not found", result.stderr)]
+    if problems:
+        raise QmdError("\n".join(_describe(document, kind, label) for _, kind, label in problems))
+    if result.returncode:
+        raise QmdError(f"pandoc failed on {document.path}:\n{result.stderr}")
+    if result.stderr.strip():
+        print(result.stderr.strip())
+
+
+def _describe(document: Document, kind: str, label: str) -> str:
+    name = re.escape(label)
+    if kind == "duplicate":
+        where = document.find(rf"(#|label:\s*|[\"']){name}\b(?!-)", nth=2)
+        return f"{where}: duplicate label {label}; labels are unique in the whole document"
+    where = document.find(rf"@{name}(?![\w-])")
+    remedy = (
+        "add it to the bibliography" if kind == "citation" else "no equation, figure, table or section has this label"
+    )
+    return f"{where}: unknown {'citation' if kind == 'citation' else 'reference'} @{label}; {remedy}"
+
+
+def _authors(authors: Any) -> list[str]:
+    authors = authors if isinstance(authors, list) else [authors]
+    return [author["name"] if isinstance(author, dict) else author for author in authors]
+
+
+def _existing(document: Document, name: str) -> Path:
+    """A file named in the metadata: relative to the project or to the document."""
+    for folder in (document.root, document.path.parent):
+        if (folder / name).is_file():
+            return folder / name
+    raise QmdError(f"{document.find(re.escape(name))}: file {name} not found")
+
+
+def _headers(document: Document, options: dict[str, Any], folder: Path) -> list[Path]:
+    """The files of `include-in-header`, and one for the options that only Quarto's template knows."""
+    entries = options.get("include-in-header", [])
+    headers = []
+    for i, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        if isinstance(entry, dict) and "text" in entry:
+            (folder / f"header-{i}.tex").write_text(entry["text"], encoding="utf-8")
+            headers.append(folder / f"header-{i}.tex")
+        else:
+            headers.append(_existing(document, entry["file"] if isinstance(entry, dict) else entry))
+    if "fig-pos" in options:
+        (folder / "position.tex").write_text(f"\\floatplacement{{figure}}{{{options['fig-pos']}}}\n", encoding="utf-8")
+        headers.append(folder / "position.tex")
+    return headers
+
+
+def _latexmk(document: Document, folder: Path) -> Path:
+    engine = document.metadata.get("format", {}).get("pdf", {}).get("pdf-engine", "lualatex")
+    if not (latexmk := shutil.which("latexmk")):
+        raise QmdError("latexmk not found; run `make tex` or install a TeX distribution")
+    command = [latexmk, f"-{engine}", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "document.tex"]
+    result = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False,
+        env={**os.environ, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"},
+    )  # fmt: skip
+    log = folder / "document.log"
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else result.stdout
+    if result.returncode:
+        raise QmdError(latex_error(document, text))
+    if lost := re.findall(r"^(?:LaTeX Warning: Reference .*|Missing character: .*)", text, re.MULTILINE):
+        raise QmdError("LaTeX lost something:\n" + "\n".join(sorted(set(lost))))
+    for box in re.findall(r"^Overfull .*", text, re.MULTILINE):
+        print(f"  {box}")
+    return folder / "document.pdf"
+
+
+def latex_error(document: Document, log: str) -> str:
+    """The first error of a LaTeX log with its context, at the source line it comes from, where that can be found."""
+    lines = log.splitlines()
+    start = next((i for i, line in enumerate(lines) if re.match(r"(\S+:\d+: |! )", line)), None)
+    if start is None:
+        return f"{os.path.relpath(document.path)}: LaTeX failed:\n" + "\n".join(lines[-15:])
+    end = next((i for i in range(start, len(lines)) if lines[i].startswith("l.")), start)
+    excerpt = lines[start : min(end + 2, start + 20)]
+    read_so_far = lines[end].split(" ", 1)[-1] if end > start else ""
+    words = re.findall(r"\\[A-Za-z]+|\w+", read_so_far)
+    where = document.find(re.escape(words[-1])) if words else os.path.relpath(document.path)
+    return f"{where}: LaTeX error\n" + "\n".join(excerpt)

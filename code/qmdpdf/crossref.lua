@@ -1,0 +1,199 @@
+-- Cross-references, theorems, figures and tables of Quarto's Markdown, as LaTeX.
+-- Problems (an unknown or a repeated label) are all reported on stderr as "qmdpdf<TAB>kind<TAB>label"; then pandoc stops.
+
+local words = { fig = "Figure", tbl = "Table", eq = "Equation", sec = "Section", thm = "Theorem", lem = "Lemma",
+                cor = "Corollary", prp = "Proposition", def = "Definition" }
+local environments = { thm = "theorem", lem = "lemma", cor = "corollary", prp = "proposition", def = "definition" }
+
+local labels, problems = {}, {}
+
+local function problem(kind, label)
+  problems[#problems + 1] = "qmdpdf\t" .. kind .. "\t" .. label .. "\n"
+end
+
+local function declare(label)
+  if labels[label] then problem("duplicate", label) end
+  labels[label] = true
+end
+
+local function kind(label)
+  local prefix = label:match("^(%l+)%-")
+  return words[prefix] and prefix
+end
+
+local function latex(text) return pandoc.RawInline("latex", text) end
+local function latex_block(text) return pandoc.RawBlock("latex", text) end
+
+-- $$ ... $$ {#eq-x}  ->  a numbered equation
+local function equations(block)
+  local out, inlines, i = pandoc.Inlines({}), block.content, 1
+  while i <= #inlines do
+    local el = inlines[i]
+    local j = i + 1
+    while inlines[j] and (inlines[j].t == "Space" or inlines[j].t == "SoftBreak") do j = j + 1 end
+    local label = el.t == "Math" and el.mathtype == "DisplayMath" and inlines[j] and inlines[j].t == "Str"
+                  and inlines[j].text:match("^{#(eq%-[^ }]+)}$")
+    if label then
+      declare(label)
+      out:insert(latex("\\begin{equation}"))
+      out:insert(pandoc.Span(latex(el.text), pandoc.Attr(label)))
+      out:insert(latex("\\end{equation}"))
+      i = j + 1
+    else
+      out:insert(el)
+      i = i + 1
+    end
+  end
+  block.content = out
+  return block
+end
+
+-- the last paragraph of a figure or table Div is its caption
+local function caption_of(div)
+  local last = div.content[#div.content]
+  if last and last.t == "Para" then
+    div.content:remove(#div.content)
+    return last.content
+  end
+  return pandoc.Inlines({})
+end
+
+local function captioned(command, label, inlines)
+  local out = pandoc.Inlines({ latex("\n\\" .. command .. "{\\label{" .. label .. "}") })
+  out:extend(inlines)
+  out:insert(latex("}\n"))
+  return out
+end
+
+-- the images of a figure Div, each with its label: pandoc makes an image with a caption a Figure, which takes the label
+local function images_of(div)
+  local images = {}
+  for _, block in ipairs(div.content) do
+    block:walk({ Image = function(image) images[#images + 1] = { image = image, label = block.identifier or "" } end })
+  end
+  return images
+end
+
+local function figure(div)
+  local label, caption = div.identifier, caption_of(div)
+  declare(label)
+  local columns = tonumber(div.attributes["layout-ncol"] or 1)
+  local width = string.format("%.3f", 0.98 / columns)
+  local body = pandoc.Inlines({ latex("\\centering\n") })
+  for i, item in ipairs(images_of(div)) do
+    if item.label == "" then
+      body:insert(item.image)
+    else
+      declare(item.label)
+      body:insert(latex("\\begin{minipage}[t]{" .. width .. "\\linewidth}\\centering\n"))
+      body:insert(item.image)
+      body:extend(captioned("subcaption", item.label, item.image.caption))
+      body:insert(latex("\\end{minipage}" .. (i % columns == 0 and "\\par\\medskip\n" or "\\hfill%\n")))
+    end
+  end
+  body:extend(captioned("caption", label, caption))
+  return { latex_block("\\begin{figure}"), pandoc.Plain(body), latex_block("\\end{figure}") }
+end
+
+local function label_caption(tbl, label)
+  declare(label)
+  local long = tbl.caption.long
+  if #long == 0 then long = pandoc.Blocks({ pandoc.Plain({}) }) end
+  long[1].content:insert(1, latex("\\label{" .. label .. "}"))
+  tbl.caption.long = long
+  return tbl
+end
+
+local function table_div(div)
+  local caption = caption_of(div)
+  return div:walk({
+    Table = function(tbl)
+      tbl.caption.long = pandoc.Blocks({ pandoc.Plain(caption) })
+      return label_caption(tbl, div.identifier)
+    end,
+  }).content
+end
+
+-- : Caption {#tbl-x}  below a hand-written table
+local function hand_table(tbl)
+  local label = tbl.identifier
+  if kind(label) then
+    tbl.identifier = ""
+    return label_caption(tbl, label)
+  end
+end
+
+-- a theorem's name is its `name` attribute or the heading it starts with
+local function theorem(div)
+  local label, name = div.identifier, pandoc.Inlines(div.attributes.name or "")
+  declare(label)
+  if div.content[1] and div.content[1].t == "Header" then
+    name = div.content[1].content
+    div.content:remove(1)
+  end
+  local environment = environments[kind(label)]
+  local head = pandoc.Inlines({ latex("\\begin{" .. environment .. "}[") })
+  head:extend(name)
+  head:insert(latex("]\\protect\\hypertarget{" .. label .. "}{}\\label{" .. label .. "}"))
+  div.content:insert(1, pandoc.Para(head))
+  div.content:insert(latex_block("\\end{" .. environment .. "}"))
+  return div.content
+end
+
+local function proof(div)
+  local name = div.attributes.name
+  div.content:insert(1, latex_block("\\begin{proof}" .. (name and "[" .. name .. "]" or "")))
+  local last = div.content[#div.content]
+  if last.t == "Para" then  -- on the same line, so that the end mark follows the last word
+    last.content:insert(latex("\n\\end{proof}"))
+  else
+    div.content:insert(latex_block("\\end{proof}"))
+  end
+  return div.content
+end
+
+local function references(cite)
+  local out = pandoc.Inlines({})
+  for i, citation in ipairs(cite.citations) do
+    local prefix = kind(citation.id)
+    if not prefix then return nil end
+    if not labels[citation.id] then problem("unknown", citation.id) end
+    if i > 1 then out:extend({ pandoc.Str(","), pandoc.Space() }) end
+    if #citation.prefix > 0 then
+      out:extend(citation.prefix)
+      out:insert(pandoc.Str("\u{a0}"))
+    elseif citation.mode ~= "SuppressAuthor" then
+      out:insert(pandoc.Str(words[prefix] .. "\u{a0}"))
+    end
+    out:insert(latex("\\ref{" .. citation.id .. "}"))
+  end
+  return out
+end
+
+function Pandoc(doc)
+  doc = doc:walk({
+    Para = equations,
+    Plain = equations,
+    Table = hand_table,
+    Header = function(header) if kind(header.identifier) then declare(header.identifier) end end,
+  })
+  doc = doc:walk({
+    Div = function(div)
+      local prefix = kind(div.identifier)
+      if prefix == "fig" then return figure(div) end
+      if prefix == "tbl" then return table_div(div) end
+      if environments[prefix] then return theorem(div) end
+      if div.classes:includes("proof") then return proof(div) end
+    end,
+  })
+  -- what is left are figures written by hand: ![caption](file){#fig-x}
+  doc = doc:walk({
+    Figure = function(fig) if kind(fig.identifier) then declare(fig.identifier) end end,
+  })
+  doc = doc:walk({ Cite = references })
+  if #problems > 0 then
+    for _, text in ipairs(problems) do io.stderr:write(text) end
+    os.exit(3)
+  end
+  return doc
+end

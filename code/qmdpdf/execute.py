@@ -1,0 +1,103 @@
+"""Stage 2, execute: run the chunks and the inline expressions of a document in one Jupyter kernel."""
+
+import ast
+import contextlib
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+from qmdpdf.source import Document, QmdError
+
+INLINE = re.compile(r"`\{python\}\s+([^`]+?)\s*`")
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+SETUP = """\
+import matplotlib_inline.backend_inline
+matplotlib_inline.backend_inline.set_matplotlib_formats("pdf")
+"""
+
+
+def execute(document: Document) -> None:
+    """Run all cells in order, in place. Text cells get their inline expressions replaced by Markdown.
+
+    Raises QmdError with file and line, and the traceback, where a chunk or an expression raises.
+    """
+    cells = document.notebook.cells
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP), *cells])
+    folder = document.root if _execute_dir(document) == "project" else document.path.parent
+    todo = [cell for cell in cells if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)]
+    bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False)
+    with tempfile.TemporaryDirectory() as sockets, _client(notebook, folder, sockets) as client, bar:
+        client.execute_cell(notebook.cells[0], 0)
+        for index, cell in enumerate(notebook.cells[1:], 1):
+            if cell.cell_type == "markdown":
+                _evaluate_inline(client, cell, document)
+            elif cell in todo:
+                start = time.perf_counter()
+                try:
+                    client.execute_cell(cell, index)
+                except CellExecutionError as error:
+                    raise QmdError(_explain(error, cell, document)) from None
+                name = cell.metadata["options"].get("label", "")
+                bar.write(f"  {time.perf_counter() - start:6.2f} s  {cell.metadata['where']} {name}".rstrip())
+                bar.update()
+
+
+@contextlib.contextmanager
+def _client(notebook: nbformat.NotebookNode, folder: Path, sockets: str) -> Iterator[NotebookClient]:
+    """A client with a running kernel that talks through sockets in a private folder, not through open ports."""
+    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=f"{sockets}/kernel.json")
+    resources = {"metadata": {"path": folder}}
+    client = NotebookClient(notebook, km=manager, timeout=None, coalesce_streams=True, resources=resources)
+    with client.setup_kernel():
+        yield client
+
+
+def _execute_dir(document: Document) -> str:
+    project = document.metadata.get("project") or {}
+    return project.get("execute-dir", "file")
+
+
+def _explain(error: CellExecutionError, cell: nbformat.NotebookNode, document: Document) -> str:
+    """File, line and traceback of a chunk that raised."""
+    trace = ANSI.sub("", error.traceback)
+    inside = re.findall(r"Cell In\[\d+\], line (\d+)", trace)
+    offset = int(inside[-1]) - 1 if inside else 0
+    line = document.lines[cell.metadata["first"] + cell.metadata["skipped"] + offset]
+    return f"{line.where}: the chunk raised {error.ename}: {ANSI.sub('', error.evalue)}\n{trace}"
+
+
+def _evaluate_inline(client: NotebookClient, cell: nbformat.NotebookNode, document: Document) -> None:
+    """Replace each inline expression of a text cell by its value."""
+    expressions = {str(i): match[1] for i, match in enumerate(INLINE.finditer(cell.source))}
+    if not expressions:
+        return
+    reply = client.wait_for_reply(client.kc.execute("", user_expressions=expressions, store_history=False))
+    values = iter(reply["content"]["user_expressions"].values())
+
+    def replace(match: re.Match) -> str:
+        value = next(values)
+        if value["status"] == "ok":
+            return _inline_markdown(value["data"])
+        line = document.lines[cell.metadata["first"] + cell.source[: match.start()].count("\n")]
+        raise QmdError(f"{line.where}: inline `{match[1]}` raised {value['ename']}: {value['evalue']}")
+
+    cell.source = INLINE.sub(replace, cell.source)
+
+
+def _inline_markdown(data: dict[str, Any]) -> str:
+    """A value as Markdown: `display.Markdown` as it is, anything else as literal text, as in Quarto."""
+    if "text/markdown" in data:
+        return data["text/markdown"]
+    text = data["text/plain"]
+    if text[0] in "'\"":
+        text = ast.literal_eval(text)
+    return re.sub(r"([\\`*_{}\[\]<>#$^~|@])", r"\\\1", text)
