@@ -104,7 +104,7 @@ def examine(claim: Claim, place: pages.Place | None) -> Verdict:
         except Exception as error:
             faults.append(f"the check raised on the mutant '{name}': {type(error).__name__}: {error}")
     if place is None:
-        faults.append("no label in the report; add {#%s} to it or remove the claim" % claim.label)
+        faults.append(f"no label in the report; add {{#{claim.label}}} to it or remove the claim")
     else:
         try:
             tie = pages.tie(place, claim.claimed)

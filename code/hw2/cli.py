@@ -15,11 +15,10 @@ def verify(only: str) -> int:
     for verdict in claims.examine_all(only):
         item = verdict.claim
         found.append(verdict)
-        print(
-            f"{'✓' if verdict.holds else '✗'} {item.label:<26} {textwrap.shorten(item.statement, 58):<58} {verdict.tie:<8} "
-            f"{verdict.refuted:>3}/{len(item.mutants):<3} {verdict.seconds:>8.2f}\n{'':29}by {item.method}; {item.domain}",
-            flush=True,
-        )
+        mark, mutants = "✓" if verdict.holds else "✗", f"{verdict.refuted}/{len(item.mutants)}"
+        statement = textwrap.shorten(item.statement, 58)
+        print(f"{mark} {item.label:<26} {statement:<58} {verdict.tie:<8} {mutants:>7} {verdict.seconds:>8.2f}")
+        print(f"{'':29}by {item.method}; {item.domain}", flush=True)
         faults += [f"{item.label}: {fault}" for fault in verdict.faults]
     if not found and not faults:
         print(f"no claim matches {only!r}; labels look like eq-q6-conv, give q6 or a whole label", file=sys.stderr)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import sympy as sp
-from qmdpdf.source import Line, expand
 from sympy.parsing.latex import LaTeXParsingError, parse_latex
 
 from hw2.paths import REPORT
+from qmdpdf.source import Line, expand
 
 EQUATION = re.compile(r"\$\$((?:(?!\$\$).)+)\$\$\s*\{#(eq-[\w-]+)\}", re.DOTALL)
 THEOREM = re.compile(r"^:{3,}\s*\{#((?:thm|lem|cor|prp)-[\w-]+)", re.MULTILINE)
@@ -92,7 +92,7 @@ def read(latex: str, like: sp.Basic) -> sp.Basic:
         parsed = parse_latex(text)
     except LaTeXParsingError as error:
         raise TieError(f"cannot parse the equation {latex!r} to compare it with its claim: {error}") from None
-    names |= {str(symbol): symbol for symbol in symbols}
+    names |= {"pi": sp.pi, "e": sp.E} | {str(symbol): symbol for symbol in symbols}
     return parsed.subs({s: names[s.name] for s in parsed.atoms(sp.Symbol) if s.name in names}).doit()
 
 

@@ -15,8 +15,8 @@ from qmdpdf.source import Document, QmdError
 
 HERE = Path(__file__).parent
 TEMPLATE_OPTIONS = {
-    "documentclass", "classoption", "papersize", "geometry", "fontsize", "linestretch", "mainfont", "monofont", "mathfont",
-    "colorlinks", "linkcolor", "citecolor", "urlcolor", "toccolor", "toc-title", "lang",
+    "documentclass", "classoption", "papersize", "geometry", "fontsize", "linestretch", "mainfont", "monofont",
+    "mathfont", "colorlinks", "linkcolor", "citecolor", "urlcolor", "toccolor", "toc-title", "lang",
 }  # fmt: skip
 BUILD_OPTIONS = {"toc", "toc-depth", "number-sections", "include-in-header", "pdf-engine", "fig-pos", "highlight-style"}
 DOCUMENT_OPTIONS = {"title", "subtitle", "date", "author", "bibliography", "csl", "link-citations", "abstract", "lang"}

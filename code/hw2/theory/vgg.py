@@ -29,12 +29,12 @@ ARCHITECTURE = (
 class Rules:
     """What each kind of layer does to the size of its input, and how many parameters it has."""
 
-    conv_size: sp.Expr = sp.floor((H + 2 * P - M) / S) + 1
-    conv_parameters: sp.Expr = M * M * C_in * N + N
-    pool_size: sp.Expr = sp.floor(H / 2)
-    fc_parameters: sp.Expr = n_in * n_out + n_out
-    padding: int = 1
-    flatten_size: sp.Expr = H * H * C_in
+    conv_size: sp.Expr
+    conv_parameters: sp.Expr
+    pool_size: sp.Expr
+    fc_parameters: sp.Expr
+    flatten_size: sp.Expr
+    padding: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,14 @@ class Row:
         return self.layer.startswith("FC")
 
 
-RULES = Rules()
+RULES = Rules(
+    conv_size=sp.floor((H + 2 * P - M) / S) + 1,
+    conv_parameters=M * M * C_in * N + N,
+    pool_size=sp.floor(H / 2),
+    fc_parameters=n_in * n_out + n_out,
+    flatten_size=H * H * C_in,
+    padding=1,
+)
 
 
 def rows(rules: Rules = RULES, size: int = 224, channels: int = 3) -> list[Row]:

@@ -15,7 +15,7 @@ WIDTH = 5.5  # inches: the text width of the report's A4 page
 
 
 def use_style() -> None:
-    """Set the project's matplotlib style: Latin Modern where TeX has it, else Computer Modern, and Okabe-Ito colours."""
+    """Set the project's style: Okabe-Ito colours, and Latin Modern where TeX has it, else Computer Modern."""
     plt.style.use(Path(__file__).with_name("report.mplstyle"))
     if shutil.which("kpsewhich"):
         query = ["kpsewhich", "lmroman10-regular.otf", "lmroman10-bold.otf", "lmroman10-italic.otf"]
