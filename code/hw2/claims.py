@@ -66,11 +66,12 @@ def claim(
     used twice and for a claim without mutants: a check that nothing can fail proves nothing.
     """
 
+    if label in _REGISTRY:
+        raise ClaimError(f"claim {label} is registered twice")
+    if not mutants:
+        raise ClaimError(f"claim {label} has no mutants; add a wrong version that its check must refute")
+
     def register(check: Check) -> Check:
-        if label in _REGISTRY:
-            raise ClaimError(f"claim {label} is registered twice")
-        if not mutants:
-            raise ClaimError(f"claim {label} has no mutants; add a wrong version that its check must refute")
         _REGISTRY[label] = Claim(label, statement, method, domain, claimed, dict(mutants), check)
         return check
 
@@ -146,11 +147,12 @@ def verdicts() -> tuple[Verdict, ...]:
     return found
 
 
-def equation(label: str) -> None:
-    """Print a claimed sympy expression as a numbered equation, for a chunk with `output: asis`."""
-    latex = sp.latex(registry()[label].claimed, mul_symbol=r"\,")
+def equation(label: str, lhs: str) -> None:
+    """Print `lhs` = the claimed sympy expression as a numbered equation, for a chunk with `output: asis`."""
+    named = registry()[label].claimed.replace(sp.polygamma, lambda k, x: sp.Function(rf"\psi^{{({k})}}")(x))
+    latex = sp.latex(named, mul_symbol=r"\,")
     grouped = re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}".replace(",", r"\,"), latex)
-    print(f"\n$$\n{grouped}\n$$ {{#{label}}}\n")
+    print(f"\n$$\n{lhs} = {grouped}\n$$ {{#{label}}}\n")
 
 
 def ticks() -> None:

@@ -1,10 +1,11 @@
-"""Command line of the project: `python -m hw2 verify`."""
+"""Command line of the project: `python -m hw2 verify`, `python -m hw2 inspect report/hw2.pdf`."""
 
 import argparse
 import sys
 import textwrap
+from pathlib import Path
 
-from hw2 import claims
+from hw2 import claims, inspect
 
 
 def verify(only: str) -> int:
@@ -33,11 +34,26 @@ def verify(only: str) -> int:
     return 1 if faults else 0
 
 
+def inspect_pdf(pdf: Path) -> int:
+    """Check a rendered report, return 1 if anything is wrong."""
+    if not pdf.is_file():
+        print(f"error: {pdf}: no such file; render it with `make pdf`", file=sys.stderr)
+        return 1
+    faults = inspect.faults(pdf)
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if not faults:
+        print(f"{pdf}: all sections there, all references resolved, all labels referred to")
+    return 1 if faults else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run it. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="hw2", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("verify", help="check every derivation and the wrong versions it must refute")
     command.add_argument("--only", default="", metavar="PART", help="a part of the labels, such as q6, or one label")
+    command = commands.add_parser("inspect", help="check a rendered PDF for missing sections and open references")
+    command.add_argument("pdf", type=Path)
     options = parser.parse_args(arguments)
-    return verify(options.only)
+    return verify(options.only) if options.command == "verify" else inspect_pdf(options.pdf)

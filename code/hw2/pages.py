@@ -14,7 +14,7 @@ from qmdpdf.source import Line, expand
 
 EQUATION = re.compile(r"\$\$((?:(?!\$\$).)+)\$\$\s*\{#(eq-[\w-]+)\}", re.DOTALL)
 THEOREM = re.compile(r"^:{3,}\s*\{#((?:thm|lem|cor|prp)-[\w-]+)", re.MULTILINE)
-PRINTED = re.compile(r"\bequation\(\s*[\"'](eq-[\w-]+)[\"']\s*\)")
+PRINTED = re.compile(r"\bequation\(\s*[\"'](eq-[\w-]+)[\"']\s*,")
 TABLE = re.compile(r"(?:label:\s*|\{#)(tbl-[\w-]+)")
 
 
@@ -81,18 +81,18 @@ def read(latex: str, like: sp.Basic) -> sp.Basic:
     if not isinstance(like, sp.core.relational.Relational):
         text = text.rsplit("=", 1)[-1]
     text = _uniform(text)
-    names = {}
     symbols = like.atoms(sp.Symbol)
-    for i, symbol in enumerate(sorted(symbols, key=lambda s: -len(sp.latex(s)))):
-        written = _uniform(sp.latex(symbol))
-        if len(written) > 1:  # the parser knows single letters only
-            names[f"z_{{{i}}}"] = symbol
-            text = re.sub(re.escape(written) + r"(?![A-Za-z])", f" z_{{{i}}} ", text)
+    names = {"pi": sp.pi, "e": sp.E} | {symbol.name: symbol for symbol in symbols}
+    # the parser knows single letters only: stand-ins for all others, written as sympy prints them or as they are named
+    written = {_uniform(text): symbol for symbol in symbols for text in (sp.latex(symbol), symbol.name)}
+    for i, name in enumerate(sorted(written, key=len, reverse=True)):
+        if len(name) > 1:
+            names[f"z_{{{i}}}"] = written[name]
+            text = re.sub(re.escape(name) + r"(?![A-Za-z])", f" z_{{{i}}} ", text)
     try:
         parsed = parse_latex(text)
     except LaTeXParsingError as error:
         raise TieError(f"cannot parse the equation {latex!r} to compare it with its claim: {error}") from None
-    names |= {"pi": sp.pi, "e": sp.E} | {str(symbol): symbol for symbol in symbols}
     return parsed.subs({s: names[s.name] for s in parsed.atoms(sp.Symbol) if s.name in names}).doit()
 
 

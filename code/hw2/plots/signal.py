@@ -25,7 +25,7 @@ def layers(bands: dict[str, Band], ylabel: str, zoom: tuple[float, float], first
     right.set(yscale="log", ylim=zoom, xlabel="layer")
     handles, names = left.get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color="black", linestyle="--", linewidth=0.9))
-    figure.legend(handles, [*names, "mean-field theory"], loc="outside upper center", ncols=3)
+    figure.legend(handles, [*names, "mean-field theory"], loc="outside upper center", ncols=4)
     return figure
 
 
@@ -36,7 +36,7 @@ def summary(study: dict, fields: dict) -> str:
     """
     head = [
         "| Scheme | std, measured | theory | gradient, measured | theory |",
-        "|:----|:----|---:|:----|---:|",
+        f"|:{'-' * 19}|:{'-' * 25}|{'-' * 8}:|:{'-' * 25}|{'-' * 8}:|",
     ]
     rows = []
     for name, trace in study.items():

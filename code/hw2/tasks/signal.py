@@ -172,7 +172,7 @@ def _trace(schemes: list[Scheme], seed: int, chunk: int) -> tuple[Tensor, Tensor
         signal.append(x)
     g = g / g.norm(dim=1, keepdim=True)
     norms = [g.double().norm(dim=1)]  # in double: squares of large floats leave the range
-    for a, x in zip(reversed(weights), reversed(signal), strict=True):
+    for a, x in zip(reversed(weights.unbind()), reversed(signal), strict=True):
         slope = torch.stack([ACTIVATIONS[s.activation][1](x[:, :, i]) for i, s in enumerate(schemes)], dim=2)
         g = torch.bmm(a.transpose(1, 2), slope * g) * scale
         norms.append(g.double().norm(dim=1))

@@ -1,0 +1,54 @@
+# Every verb sets up what it needs, once; `make help` lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+RENDERER ?= auto
+ONLY ?=
+PY := .venv/bin/python
+SETUP := sh code/setup.sh
+# one commit, one PDF: the dates in it are the commit's
+export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 1500000000)
+export PYTHON RENDERER
+
+SOURCES := _quarto.yml _environment $(shell find report code -type f \
+	\( -name '*.qmd' -o -name '*.bib' -o -name '*.tex' -o -name '*.py' -o -name '*.lua' -o -name '*.mplstyle' \) \
+	-not -name 'hw2.tex' -not -path '*/.*') $(shell find runs -type f 2>/dev/null)
+
+.PHONY: help pdf verify test lint lock clean
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+pdf: report/hw2.pdf ## render report/hw2.pdf (RENDERER=quarto or pandoc forces one of the two)
+
+verify: .venv/.ready ## check every derivation and refute its wrong versions (ONLY=q6 for one part)
+	@$(PY) -m hw2 verify --only "$(ONLY)"
+
+test: lint .build/tex ## run the tests
+	@$(PY) -m pytest
+
+lint: .venv/.ready ## check style and format of the code
+	@.venv/bin/ruff check code tests
+	@.venv/bin/ruff format --check code tests
+
+lock: ## pin the newest versions that pyproject.toml allows (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		-o requirements.lock pyproject.toml
+
+clean: ## remove the environment, the build files and the PDF
+	rm -rf .venv .build report/hw2.pdf
+
+report/hw2.pdf: $(SOURCES) .venv/.ready .build/state
+	@$(SETUP) render
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(SETUP) python
+
+.build/tex: code/setup.sh
+	@$(SETUP) tex
+
+# rewritten, and so a reason to render, only when the commit or the renderer asked for has changed
+.build/state: FORCE
+	@mkdir -p .build; echo "$(SOURCE_DATE_EPOCH) $(RENDERER)" | cmp -s - $@ || echo "$(SOURCE_DATE_EPOCH) $(RENDERER)" > $@
+FORCE:

@@ -1,0 +1,145 @@
+"""The set-up script on machines that lack something, played by a PATH with stand-ins."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hw2.paths import ROOT
+
+TOOLS = ("sh", "mkdir", "touch", "cat", "cp", "rm", "wc", "id", "sort", "tail", "env", "printf")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A project folder with the script, and a `bin` with nothing but basic tools in it."""
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS:
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+    (tmp_path / "code").mkdir()
+    shutil.copy(ROOT / "code" / "setup.sh", tmp_path / "code")
+    (tmp_path / "report").mkdir()
+    return tmp_path
+
+
+def stand_in(machine: Path, name: str, script: str) -> None:
+    file = machine / "bin" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+def run(machine: Path, verb: str, **environment: str) -> subprocess.CompletedProcess:
+    variables = {"PATH": str(machine / "bin"), "PYTHON": "python3", "RENDERER": "auto", "HOME": str(machine)}
+    return subprocess.run(
+        ["sh", "code/setup.sh", verb],
+        cwd=machine,
+        env=variables | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_no_python(machine):
+    result = run(machine, "python")
+    assert result.returncode == 1
+    assert "no python3 found; install Python 3.11 or newer" in result.stderr
+
+
+def test_an_old_python(machine):
+    stand_in(machine, "python3", 'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac')
+    result = run(machine, "python")
+    assert result.returncode == 1
+    assert "python3 is Python 3.9.2, Python 3.11 or newer is needed" in result.stderr
+    assert not (machine / ".venv").exists()
+
+
+def test_no_tex_and_no_way_to_install_it(machine):
+    result = run(machine, "tex")
+    assert result.returncode == 1
+    for remedy in ("Debian", "Fedora", "macOS", "quarto install tinytex"):
+        assert remedy in result.stderr
+    assert not (machine / ".build" / "tex").exists()
+
+
+def test_tex_that_is_there_is_used(machine):
+    for name in ("latexmk", "lualatex"):
+        stand_in(machine, name, "exit 0")
+    stand_in(machine, "kpsewhich", "for file; do echo /tex/$file; done")
+    assert run(machine, "tex").returncode == 0
+    assert (machine / ".build" / "tex").exists()
+
+
+def test_incomplete_tex_is_completed_with_apt(machine):
+    stand_in(machine, "sudo", 'shift; "$@"')
+    stand_in(machine, "true", "exit 0")
+    stand_in(machine, "chmod", f'exec {shutil.which("chmod")} "$@"')
+    tex = 'for tool in latexmk lualatex; do echo "#!/bin/sh" > bin/$tool; done; chmod +x bin/latexmk bin/lualatex'
+    kpsewhich = """printf '#!/bin/sh\\nfor file; do echo $file; done' > bin/kpsewhich; chmod +x bin/kpsewhich"""
+    stand_in(machine, "apt-get", f'echo "$@" >> apt-calls\n[ "$1" = update ] || {{ {tex}; {kpsewhich}; }}')
+    result = run(machine, "tex")
+    assert result.returncode == 0, result.stderr
+    assert "texlive-luatex" in (machine / "apt-calls").read_text()
+
+
+def quarto(machine: Path, version: str, render: str) -> None:
+    stand_in(machine, "quarto", f'case "$1" in --version) echo {version} ;; render) {render} ;; esac')
+
+
+def venv_python(machine: Path, script: str) -> None:
+    stand_in(machine, "../.venv/bin/python", script)
+
+
+def test_quarto_renders_where_it_is_found(machine):
+    quarto(machine, "1.9.38", "echo new > report/hw2.pdf")
+    venv_python(machine, 'echo "$@" >> python-calls')
+    result = run(machine, "render")
+    assert result.returncode == 0, result.stderr
+    assert "Renderer: Quarto 1.9.38" in result.stdout
+    assert (machine / "python-calls").read_text() == "-m hw2 inspect report/hw2.pdf\n"
+
+
+@pytest.mark.parametrize("script", ["exit 0", "exit 1"])
+def test_a_bad_pdf_from_quarto_does_not_replace_the_good_one(machine, script):
+    (machine / "report" / "hw2.pdf").write_text("old")
+    quarto(machine, "1.9.38", f"echo broken > report/hw2.pdf; {script}")
+    venv_python(machine, "exit 1")
+    assert run(machine, "render").returncode == 1
+    assert (machine / "report" / "hw2.pdf").read_text() == "old"
+
+
+@pytest.mark.parametrize("version", ["1.3.450", "0.9.1"])
+def test_an_old_quarto_is_passed_over_and_the_failed_download_remembered(machine, version):
+    quarto(machine, version, "exit 1")
+    (machine / ".build").mkdir()
+    (machine / ".build" / "tex").touch()
+    venv_python(machine, 'echo "$@" >> python-calls; case "$2" in *urlopen*) exit 1 ;; esac')
+    for _ in range(2):
+        result = run(machine, "render")
+        assert result.returncode == 0, result.stderr
+        assert "Renderer: qmdpdf" in result.stdout
+    calls = (machine / "python-calls").read_text()
+    assert calls.count("urlopen(") == 1
+    assert calls.count("-m qmdpdf report/hw2.qmd") == 2
+
+
+def test_a_forced_quarto_that_is_not_there_is_an_error(machine):
+    venv_python(machine, "exit 1")
+    result = run(machine, "render", RENDERER="quarto")
+    assert result.returncode == 1
+    assert "RENDERER=quarto, but Quarto 1.4 or newer is neither on PATH" in result.stderr
+
+
+def test_an_unknown_renderer_is_an_error(machine):
+    result = run(machine, "render", RENDERER="word")
+    assert result.returncode == 1
+    assert "use auto, quarto or pandoc" in result.stderr
+
+
+def test_the_script_needs_nothing_beyond_posix():
+    shell = shutil.which("dash") or shutil.which("sh")
+    assert subprocess.run([shell, "-n", ROOT / "code" / "setup.sh"], check=False).returncode == 0
+    assert os.access(ROOT / "code" / "setup.sh", os.R_OK)

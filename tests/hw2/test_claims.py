@@ -1,0 +1,91 @@
+"""The engine must fail on a false claim, on a check that cannot fail, and on labels without claims and vice versa."""
+
+import pytest
+import sympy as sp
+
+from hw2 import claims, pages
+from hw2.pages import Place
+
+x = sp.Symbol("x", positive=True)
+PLACE = Place("eq-a", "page.qmd:3", latex="y = 2 x")
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """An empty registry and a report whose labels the test chooses."""
+    monkeypatch.setattr(claims, "_REGISTRY", {})
+    monkeypatch.setattr(claims, "registry", lambda: claims._REGISTRY)
+    return lambda *places: monkeypatch.setattr(pages, "places", lambda: {place.label: place for place in places})
+
+
+def register(label="eq-a", claimed=2 * x, mutants=None, check=lambda e: e.subs(x, 3) == 6):
+    claims.claim(
+        label, "doubling", method="substitution", domain="x = 3", claimed=claimed, mutants=mutants or {"x": x}
+    )(check)
+    return claims._REGISTRY[label]
+
+
+def test_a_true_claim_holds_and_its_mutants_are_refuted(registry):
+    verdict = claims.examine(register(mutants={"lost factor": x, "square": x**2}), PLACE)
+    assert (verdict.holds, verdict.refuted, verdict.tie) == (True, 2, "parsed")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "fault"),
+    [
+        ({"claimed": 3 * x, "mutants": {"m": x}}, "its check refutes it"),
+        ({"mutants": {"same": x + x, "other": x}}, "the mutant 'same' survives"),
+        ({"check": lambda e: 1 / 0}, "its check raised ZeroDivisionError"),
+        ({"check": lambda e: e == 2 * x or e.undefined}, "raised on the mutant 'x': AttributeError"),
+    ],
+)
+def test_a_bad_claim_does_not_hold(registry, kwargs, fault):
+    verdict = claims.examine(register(**kwargs), PLACE)
+    assert any(fault in found for found in verdict.faults)
+
+
+def test_a_claim_whose_label_is_not_in_the_report_does_not_hold(registry):
+    assert "no label in the report" in claims.examine(register(), None).faults[0]
+
+
+def test_a_page_that_says_something_else_refutes_the_claim(registry):
+    verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex="y = 3 x"))
+    assert verdict.faults == ("page.qmd:3: the page says 3*x, the checked claim is 2*x",)
+
+
+def test_claims_need_mutants_and_unique_labels(registry):
+    with pytest.raises(claims.ClaimError, match="has no mutants"):
+        claims.claim("eq-b", "s", method="m", domain="d", claimed=x, mutants={})
+    register()
+    with pytest.raises(claims.ClaimError, match="registered twice"):
+        register()
+
+
+def test_labels_without_a_claim_are_reported_but_definitions_and_tables_are_not(registry):
+    registry(PLACE, Place("thm-b", "p.qmd:9"), Place("eq-def-c", "p.qmd:10"), Place("tbl-d", "p.qmd:11"))
+    register()
+    assert len(claims.unclaimed()) == 1
+    assert "p.qmd:9: thm-b has no claim" in claims.unclaimed()[0]
+
+
+@pytest.mark.parametrize(
+    ("label", "only", "expected"),
+    [("eq-q6-conv", "q6", True), ("eq-q6-conv", "eq-q6-conv", True), ("eq-q6-conv", "q", False), ("eq-t1-a", "", True)],
+)
+def test_only_selects_by_parts_of_the_label(label, only, expected):
+    assert claims.matches(label, only) is expected
+
+
+def test_the_render_stops_at_a_false_claim(registry):
+    registry(PLACE)
+    register(claimed=3 * x)
+    claims.verdicts.cache_clear()
+    with pytest.raises(claims.ClaimError, match="eq-a: its check refutes it"):
+        claims.ticks()
+    claims.verdicts.cache_clear()
+
+
+def test_an_equation_is_printed_from_the_claim(registry, capsys):
+    register(claimed=sp.Integer(1234567) * x)
+    claims.equation("eq-a", "y")
+    assert capsys.readouterr().out == "\n$$\ny = 1\\,234\\,567\\,x\n$$ {#eq-a}\n\n"

@@ -1,0 +1,39 @@
+"""Mean-field theory against closed forms and against an independent quadrature."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hw2.tasks import signal
+from hw2.theory import signal as theory
+
+SCHEMES = {scheme.name: scheme for scheme in signal.SCHEMES}
+
+
+@pytest.mark.parametrize("variance", [0.01, 1.0, 400.0])
+@pytest.mark.parametrize("f", [np.tanh, np.square, lambda u: np.maximum(u, 0) ** 2])
+def test_gaussian_mean_agrees_with_adaptive_quadrature(f, variance):
+    exact = stats.norm(scale=math.sqrt(variance)).expect(f, lb=-12 * math.sqrt(variance), ub=12 * math.sqrt(variance))
+    assert theory.gaussian_mean(f, variance) == pytest.approx(exact, rel=1e-5, abs=1e-9)
+
+
+def test_closed_forms_of_the_mean_field():
+    layers = np.arange(1, 101)
+    field = theory.mean_field(SCHEMES["unit normal, linear"])
+    np.testing.assert_allclose(field.log_std, layers * math.log(512) / 2)
+    field = theory.mean_field(SCHEMES["Kaiming, ReLU"])
+    np.testing.assert_allclose(field.variance, 2, rtol=1e-5)
+    np.testing.assert_allclose(field.log_gradient, 0, atol=1e-4)
+    field = theory.mean_field(SCHEMES["Xavier, ReLU"])
+    np.testing.assert_allclose(np.diff(field.log_std), -math.log(2) / 2, rtol=1e-4)
+
+
+def test_a_prediction_outside_the_band_is_noticed():
+    measured = np.exp(np.random.default_rng(0).normal(0, 0.1, (64, 10)))
+    trace = signal.Trace(measured, np.hstack([measured, np.ones((64, 1))]))
+    good = theory.MeanField(np.zeros(10), np.zeros(11), np.ones(10))
+    late = theory.MeanField(np.array([0.0] * 9 + [0.5]), np.zeros(11), np.ones(10))
+    assert theory.inside_band(trace, good)
+    assert not theory.inside_band(trace, late)

@@ -1,0 +1,63 @@
+"""No result is typed: a measured or computed number in the prose is an inline expression."""
+
+import re
+
+import pytest
+
+from hw2 import claims, inspect, pages
+from hw2.paths import REPORT
+from qmdpdf.source import Line, expand
+
+# decimals, percentages, numbers with thousands separators, powers of ten: what results look like
+RESULT = re.compile(r"\d+\.\d+|\d+(?:\.\d+)?\s?%|\d{1,3}(?:,\d{3})+|\d+e-?\d+")
+GIVEN = {
+    "10,000": "the number of products that the assignment asks for",
+    "95 %": "the share of seeds inside a band, a choice",
+    "0.99": "the threshold of saturation, a choice",
+}
+
+
+def typed(lines: list[Line]) -> list[str]:
+    """The results typed in the prose of some lines: outside code, formulas and inline expressions."""
+    found, fenced = [], None
+    for line in lines:
+        fence = re.match(r"\s*(```+|\$\$)", line.text)
+        if fence and (fenced is None or fence[1] == fenced):
+            fenced = fence[1] if fenced is None and line.text.count(fence[1]) == 1 else None
+            continue
+        if not fenced or line.text.startswith("#| fig-cap") or line.text.startswith("#| tbl-cap"):
+            prose = re.sub(r"`[^`]*`|\$[^$]*\$|\([^)]*\.(?:pdf|png)\)", " ", line.text)
+            found += [f"{line.where}: {match}" for match in RESULT.findall(prose) if match not in GIVEN]
+    return found
+
+
+def test_no_result_is_typed():
+    assert typed(expand(REPORT)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("The accuracy is 87.3 %.", 1),
+        ("It has 132,863,336 parameters.", 1),
+        ("The loss is 0.25.", 1),
+        ("about 1e-15", 1),
+        ("`{python} f'{x:.2%}'` of all, with $n = 0.5$ and 512 units in layer 29", 0),
+        ("```\n0.25\n```", 0),
+        ("$$\ny = 0.5\n$$\n0.5", 1),
+        ('```{python}\n#| fig-cap: "Accuracy of 87.3 %."\nx = 0.5\n```', 1),
+    ],
+)
+def test_the_search_for_typed_results_finds_them(tmp_path, text, count):
+    page = tmp_path / "page.qmd"
+    page.write_text(text)
+    assert len(typed(expand(page))) == count
+
+
+def test_every_label_is_referred_to():
+    assert inspect.unreferenced(expand(REPORT)) == []
+
+
+def test_every_equation_has_a_claim_and_every_claim_a_label():
+    assert claims.unclaimed() == []
+    assert set(claims.registry()) <= set(pages.places())
