@@ -93,7 +93,7 @@ def read(latex: str, like: sp.Basic) -> sp.Basic:
         parsed = parse_latex(text)
     except LaTeXParsingError as error:
         raise TieError(f"cannot parse the equation {latex!r} to compare it with its claim: {error}") from None
-    return parsed.subs({s: names[s.name] for s in parsed.atoms(sp.Symbol) if s.name in names}).doit()
+    return parsed.subs({s: names[s.name] for s in parsed.atoms(sp.Symbol) if s.name in names})
 
 
 def _uniform(text: str) -> str:
@@ -106,4 +106,4 @@ def same(a: sp.Basic, b: sp.Basic) -> bool:
     """Whether two expressions are equal, or two relations have the same sign and equal sides."""
     if isinstance(b, sp.core.relational.Relational):
         return a.func == b.func and same(a.lhs, b.lhs) and same(a.rhs, b.rhs)
-    return a == b or sp.simplify(a - b) == 0
+    return a == b or sp.simplify(a.doit() - b.doit()) == 0

@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pypandoc
 import yaml
 
-from qmdpdf.source import Document, QmdError
+from qmdpdf.source import Document, Line, QmdError
 
 HERE = Path(__file__).parent
 TEMPLATE_OPTIONS = {
@@ -34,9 +35,11 @@ def convert(document: Document, markdown: str, folder: Path) -> Path:
 
 def publish(pdf: Path, target: Path) -> None:
     """Put the PDF in its place in one step, so that nobody ever finds half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         try:
             file.write(pdf.read_bytes())
+            file.flush()
             os.chmod(file.name, 0o644)
             os.replace(file.name, target)
         except BaseException:
@@ -45,10 +48,11 @@ def publish(pdf: Path, target: Path) -> None:
 
 
 def _pandoc(document: Document, markdown: str, folder: Path) -> None:
-    options = document.metadata.get("format", {}).get("pdf", {})
-    for key in [*(set(options) - TEMPLATE_OPTIONS - BUILD_OPTIONS),
-                *(set(document.metadata) - DOCUMENT_OPTIONS - HANDLED_ELSEWHERE)]:  # fmt: skip
-        raise QmdError(f"{document.root / '_quarto.yml'}: unsupported option {key!r}")
+    options = _pdf_options(document)
+    for key in [*(key for key in options if key not in TEMPLATE_OPTIONS | BUILD_OPTIONS),
+                *(key for key in document.metadata if key not in DOCUMENT_OPTIONS | HANDLED_ELSEWHERE)]:  # fmt: skip
+        where = _find_option(document, rf"(?<![\w-]){re.escape(key)}\s*:")
+        raise QmdError(f"{where}: unsupported option {key!r}")
     metadata = {key: value for key, value in options.items() if key in TEMPLATE_OPTIONS}
     metadata |= {key: value for key, value in document.metadata.items() if key in DOCUMENT_OPTIONS}
     metadata["author"] = _authors(document.metadata.get("author", []))
@@ -81,11 +85,22 @@ def _describe(document: Document, kind: str, label: str) -> str:
     if kind == "duplicate":
         where = document.find(rf"(#|label:\s*|[\"']){name}\b(?!-)", nth=2)
         return f"{where}: duplicate label {label}; labels are unique in the whole document"
+    if kind == "misplaced":
+        where = document.find(rf"\{{#{name}\b")
+        return f"{where}: label {label} is not alone in its braces, or does not end its line"
+    if kind == "empty":
+        where = document.find(rf"(#|label:\s*){name}\b(?!-)")
+        return f"{where}: {label} shows no Markdown table"
     where = document.find(rf"@{name}(?![\w-])")
-    remedy = (
-        "add it to the bibliography" if kind == "citation" else "no equation, figure, table or section has this label"
-    )
+    remedy = "add it to the bibliography" if kind == "citation" else "nothing that has a number has this label"
     return f"{where}: unknown {'citation' if kind == 'citation' else 'reference'} @{label}; {remedy}"
+
+
+def _pdf_options(document: Document) -> dict[str, Any]:
+    """The options below `format: pdf:`; none where that is just `format: pdf` or `pdf: default`."""
+    formats = document.metadata.get("format")
+    options = formats.get("pdf") if isinstance(formats, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def _authors(authors: Any) -> list[str]:
@@ -93,12 +108,20 @@ def _authors(authors: Any) -> list[str]:
     return [author["name"] if isinstance(author, dict) else author for author in authors]
 
 
+def _find_option(document: Document, pattern: str) -> str:
+    """`file:line` of the line that matches, in the front matter or else in `_quarto.yml`."""
+    file = document.root / "_quarto.yml"
+    texts = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    below = [Line(text, file, number) for number, text in enumerate(texts, 1)]
+    return replace(document, lines=[*document.lines[: document.front], *below]).find(pattern)
+
+
 def _existing(document: Document, name: str) -> Path:
     """A file named in the metadata: relative to the project or to the document."""
     for folder in (document.root, document.path.parent):
         if (folder / name).is_file():
             return folder / name
-    raise QmdError(f"{document.find(re.escape(name))}: file {name} not found")
+    raise QmdError(f"{_find_option(document, re.escape(name))}: file {name} not found")
 
 
 def _headers(document: Document, options: dict[str, Any], folder: Path) -> list[Path]:
@@ -118,20 +141,23 @@ def _headers(document: Document, options: dict[str, Any], folder: Path) -> list[
 
 
 def _latexmk(document: Document, folder: Path) -> Path:
-    engine = document.metadata.get("format", {}).get("pdf", {}).get("pdf-engine", "lualatex")
+    engine = _pdf_options(document).get("pdf-engine", "lualatex")
     if not (latexmk := shutil.which("latexmk")):
         raise QmdError("latexmk not found; run `make tex` or install a TeX distribution")
     command = [latexmk, f"-{engine}", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "document.tex"]
+    images = f"{document.path.parent}:{os.environ.get('TEXINPUTS', '')}"  # images lie beside the document
     result = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, errors="replace", check=False,
-        env={**os.environ, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"},
+        env={**os.environ, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000", "TEXINPUTS": f".:{images}"},
     )  # fmt: skip
     log = folder / "document.log"
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else result.stdout
     if result.returncode:
         raise QmdError(latex_error(document, text))
     if lost := re.findall(r"^(?:LaTeX Warning: Reference .*|Missing character: .*)", text, re.MULTILINE):
-        raise QmdError("LaTeX lost something:\n" + "\n".join(sorted(set(lost))))
+        word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
+        where = document.find(re.escape(word[1] or word[2])) if word else os.path.relpath(document.path)
+        raise QmdError(f"{where}: LaTeX lost something:\n" + "\n".join(sorted(set(lost))))
     for box in re.findall(r"^Overfull .*", text, re.MULTILINE):
         print(f"  {box}")
     return folder / "document.pdf"
@@ -147,5 +173,7 @@ def latex_error(document: Document, log: str) -> str:
     excerpt = lines[start : min(end + 2, start + 20)]
     read_so_far = lines[end].split(" ", 1)[-1] if end > start else ""
     words = re.findall(r"\\[A-Za-z]+|\w+", read_so_far)
-    where = document.find(re.escape(words[-1])) if words else os.path.relpath(document.path)
+    where = os.path.relpath(document.path)
+    for i in reversed(range(len(words))):  # the more of the last words a line has in order, the surer it is
+        where = document.find(r"[^\w\\]*".join(map(re.escape, words[i:])), otherwise=where)
     return f"{where}: LaTeX error\n" + "\n".join(excerpt)

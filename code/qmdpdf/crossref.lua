@@ -105,13 +105,16 @@ local function label_caption(tbl, label)
 end
 
 local function table_div(div)
-  local caption = caption_of(div)
-  return div:walk({
+  local caption, found = caption_of(div), false
+  local content = div:walk({
     Table = function(tbl)
+      found = true
       tbl.caption.long = pandoc.Blocks({ pandoc.Plain(caption) })
       return label_caption(tbl, div.identifier)
     end,
   }).content
+  if not found then problem("empty", div.identifier) end
+  return content
 end
 
 -- : Caption {#tbl-x}  below a hand-written table
@@ -123,26 +126,35 @@ local function hand_table(tbl)
   end
 end
 
--- a theorem's name is its `name` attribute or the heading it starts with
-local function theorem(div)
-  local label, name = div.identifier, pandoc.Inlines(div.attributes.name or "")
-  declare(label)
+-- the name of a theorem or proof as LaTeX's optional argument: its `name` attribute or the heading it starts with
+local function name_of(div)
+  local name = pandoc.utils.blocks_to_inlines(pandoc.read(div.attributes.name or "", "markdown").blocks)
   if div.content[1] and div.content[1].t == "Header" then
     name = div.content[1].content
     div.content:remove(1)
   end
+  if #name == 0 then return name end
+  name:insert(1, latex("[{"))
+  name:insert(latex("}]"))
+  return name
+end
+
+local function theorem(div)
+  local label = div.identifier
+  declare(label)
   local environment = environments[kind(label)]
-  local head = pandoc.Inlines({ latex("\\begin{" .. environment .. "}[") })
-  head:extend(name)
-  head:insert(latex("]\\protect\\hypertarget{" .. label .. "}{}\\label{" .. label .. "}"))
+  local head = pandoc.Inlines({ latex("\\begin{" .. environment .. "}") })
+  head:extend(name_of(div))
+  head:insert(latex("\\protect\\hypertarget{" .. label .. "}{}\\label{" .. label .. "}"))
   div.content:insert(1, pandoc.Para(head))
   div.content:insert(latex_block("\\end{" .. environment .. "}"))
   return div.content
 end
 
 local function proof(div)
-  local name = div.attributes.name
-  div.content:insert(1, latex_block("\\begin{proof}" .. (name and "[" .. name .. "]" or "")))
+  local head = pandoc.Inlines({ latex("\\begin{proof}") })
+  head:extend(name_of(div))
+  div.content:insert(1, pandoc.Plain(head))
   local last = div.content[#div.content]
   if last.t == "Para" then  -- on the same line, so that the end mark follows the last word
     last.content:insert(latex("\n\\end{proof}"))
@@ -175,7 +187,10 @@ function Pandoc(doc)
     Para = equations,
     Plain = equations,
     Table = hand_table,
-    Header = function(header) if kind(header.identifier) then declare(header.identifier) end end,
+    Header = function(header)
+      local numbered = PANDOC_WRITER_OPTIONS.number_sections and not header.classes:includes("unnumbered")
+      if numbered and kind(header.identifier) then declare(header.identifier) end
+    end,
   })
   doc = doc:walk({
     Div = function(div)
@@ -190,7 +205,13 @@ function Pandoc(doc)
   doc = doc:walk({
     Figure = function(fig) if kind(fig.identifier) then declare(fig.identifier) end end,
   })
-  doc = doc:walk({ Cite = references })
+  doc = doc:walk({
+    Cite = references,
+    Str = function(str)
+      local label = str.text:match("^{#(%l+%-[%w-]+)")
+      if label then problem("misplaced", label) end
+    end,
+  })
   if #problems > 0 then
     for _, text in ipairs(problems) do io.stderr:write(text) end
     os.exit(3)

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import re
+import string
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import nbformat
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
 from qmdpdf.source import Document, QmdError
@@ -46,6 +47,8 @@ def execute(document: Document) -> None:
                     client.execute_cell(cell, index)
                 except CellExecutionError as error:
                     raise QmdError(_explain(error, cell, document)) from None
+                except DeadKernelError:
+                    raise QmdError(f"{cell.metadata['where']}: the kernel died in this chunk") from None
                 name = cell.metadata["options"].get("label", "")
                 bar.write(f"  {time.perf_counter() - start:6.2f} s  {cell.metadata['where']} {name}".rstrip())
                 bar.update()
@@ -56,8 +59,10 @@ def _client(notebook: nbformat.NotebookNode, folder: Path, sockets: str) -> Iter
     """A client with a running kernel that talks through sockets in a private folder, not through open ports."""
     manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=f"{sockets}/kernel.json")
     resources = {"metadata": {"path": folder}}
-    client = NotebookClient(notebook, km=manager, timeout=None, coalesce_streams=True, resources=resources)
-    with client.setup_kernel():
+    client = NotebookClient(
+        notebook, km=manager, timeout=None, coalesce_streams=True, resources=resources, shutdown_kernel="immediate"
+    )
+    with client.setup_kernel(cleanup_kc=True):  # also after an error or Ctrl-C
         yield client
 
 
@@ -69,7 +74,7 @@ def _execute_dir(document: Document) -> str:
 def _explain(error: CellExecutionError, cell: nbformat.NotebookNode, document: Document) -> str:
     """File, line and traceback of a chunk that raised."""
     trace = ANSI.sub("", error.traceback)
-    inside = re.findall(r"Cell In\[\d+\], line (\d+)", trace)
+    inside = re.findall(rf"Cell In\[{cell.execution_count}\], line (\d+)", trace)
     offset = int(inside[-1]) - 1 if inside else 0
     line = document.lines[cell.metadata["first"] + cell.metadata["skipped"] + offset]
     return f"{line.where}: the chunk raised {error.ename}: {ANSI.sub('', error.evalue)}\n{trace}"
@@ -85,10 +90,15 @@ def _evaluate_inline(client: NotebookClient, cell: nbformat.NotebookNode, docume
 
     def replace(match: re.Match) -> str:
         value = next(values)
-        if value["status"] == "ok":
-            return _inline_markdown(value["data"])
-        line = document.lines[cell.metadata["first"] + cell.source[: match.start()].count("\n")]
-        raise QmdError(f"{line.where}: inline `{match[1]}` raised {value['ename']}: {value['evalue']}")
+        before = cell.source[: match.start()]
+        where = document.lines[cell.metadata["first"] + before.count("\n")].where
+        if value["status"] != "ok":
+            raise QmdError(f"{where}: inline `{match[1]}` raised {value['ename']}: {value['evalue']}")
+        text = _inline_markdown(value["data"])
+        dollars = re.findall(r"(?<!\\)\$+", re.sub(r"`[^`]*`", "", before.rsplit("\n\n", 1)[-1]))
+        if len(dollars) % 2 and "\\" in text and "text/markdown" not in value["data"]:
+            raise QmdError(f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it in display.Markdown")
+        return text
 
     cell.source = INLINE.sub(replace, cell.source)
 
@@ -98,6 +108,6 @@ def _inline_markdown(data: dict[str, Any]) -> str:
     if "text/markdown" in data:
         return data["text/markdown"]
     text = data["text/plain"]
-    if text[0] in "'\"":
-        text = ast.literal_eval(text)
+    if text.startswith(("'", '"')):
+        return re.sub(rf"([{re.escape(string.punctuation)}])", r"\\\1", ast.literal_eval(text))
     return re.sub(r"([\\`*_{}\[\]<>#$^~|@])", r"\\\1", text)

@@ -16,10 +16,11 @@ CHUNK_OPTIONS = {
     "label": str, "echo": bool, "eval": bool, "output": (bool, str), "include": bool, "warning": bool,
     "fig-cap": str, "fig-subcap": list, "layout-ncol": int, "tbl-cap": str,
 }  # fmt: skip
+CAPTIONED = {"fig-cap": "fig-", "fig-subcap": "fig-", "layout-ncol": "fig-", "tbl-cap": "tbl-"}
 DIV_KEYS = {"name", "layout-ncol"}
 SPAN_CLASSES = {"unnumbered", "unlisted"}
 
-FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*?)\s*$")
+FENCE = re.compile(r"^(?P<fence>\s*(?:`{3,}|~{3,}))\s*(?P<info>.*?)\s*$")
 SHORTCODE = re.compile(r"\{\{<\s*(\S+)\s*(.*?)\s*>\}\}")
 DIV = re.compile(r"^\s*:{3,}\s*(\{.*\}|[^\s:]\S*)\s*:*\s*$")
 SPAN = re.compile(r"[\])]\{([^}]*)\}")
@@ -46,6 +47,7 @@ class Line:
 class Document:
     """An expanded document: its lines, its metadata (`_quarto.yml` below the front matter) and its cells.
 
+    The first `front` lines are the front matter.
     Each cell of `notebook` carries in its metadata `where` (file:line of its first line), `first` (index of that
     line in `lines`) and, for code cells, `options` (the chunk options over the document's `execute` options).
     """
@@ -53,13 +55,14 @@ class Document:
     path: Path
     root: Path
     lines: list[Line]
+    front: int
     metadata: dict[str, Any]
     notebook: nbformat.NotebookNode = field(repr=False)
 
-    def find(self, pattern: str, nth: int = 1) -> str:
-        """`file:line` of the nth line that matches the regular expression, or the document's name."""
+    def find(self, pattern: str, nth: int = 1, otherwise: str | None = None) -> str:
+        """`file:line` of the nth line that matches the regular expression, or `otherwise`, or the document's name."""
         hits = [line.where for line in self.lines if re.search(pattern, line.text)]
-        return hits[min(nth, len(hits)) - 1] if hits else os.path.relpath(self.path)
+        return hits[min(nth, len(hits)) - 1] if hits else otherwise or os.path.relpath(self.path)
 
 
 def read(path: Path) -> Document:
@@ -67,22 +70,29 @@ def read(path: Path) -> Document:
     path = Path(path).resolve()
     lines = expand(path)
     root, metadata = _project(path.parent)
-    cells = jupytext.reads("\n".join(line.text for line in lines), fmt="Rmd").cells
+    text = "\n".join(line.text for line in lines)
+    # with its default, jupytext would run a comment like `# %time`
+    cells = jupytext.reads(text, fmt={"extension": ".Rmd", "comment_magics": False}).cells
+    front = 0
     if cells and cells[0].cell_type == "raw":
-        metadata = _merge(metadata, yaml.safe_load(cells.pop(0).source.strip().strip("-")) or {})
-    position = 0
+        raw = cells.pop(0).source.strip()
+        front = len(raw.split("\n"))
+        metadata = _merge(metadata, _mapping(raw.strip("-"), path))
+    position = front
     for cell in cells:  # jupytext drops positions: find each cell's first line again, in order
-        wanted = cell.source.split("\n")[0]
-        while lines[position].text != wanted:
+        chunk = cell.cell_type == "code"
+        wanted = "```{python}" if chunk else cell.source.split("\n")[0].rstrip()
+        while lines[position].text.rstrip() != wanted:
             position += 1
+        position += chunk
         cell.metadata["first"], cell.metadata["where"] = position, lines[position].where
-        if cell.cell_type == "code":
+        if chunk:
             cell.metadata["options"] = {**metadata.get("execute", {}), **_options(cell, lines)}
         position += len(cell.source.split("\n"))
-    return Document(path, root, lines, metadata, nbformat.v4.new_notebook(cells=cells))
+    return Document(path, root, lines, front, metadata, nbformat.v4.new_notebook(cells=cells))
 
 
-def expand(path: Path) -> list[Line]:
+def expand(path: Path, parents: tuple[Path, ...] = ()) -> list[Line]:
     """The document's lines with each `{{< include file >}}` replaced by that file's lines."""
     try:
         texts = Path(path).read_text(encoding="utf-8").splitlines()
@@ -93,23 +103,27 @@ def expand(path: Path) -> list[Line]:
         line = Line(text, Path(path), number)
         opening = FENCE.match(text)
         if fence:
-            if opening and opening[1].startswith(fence) and not opening[2]:
+            if opening and opening["fence"].startswith(fence) and not opening["info"]:  # as far indented, as long
                 fence = None
         elif opening:
-            fence = opening[1]
-            if re.match(r"\{(?!=|\.|python\}$)", opening[2]):
-                raise QmdError(f"{line.where}: unsupported code block {opening[2]}; write ```{{python}} and #| options")
+            fence, opened, info = opening["fence"], line, opening["info"]
+            if re.match(r"\{(?!=|\.)", info) and text.rstrip() != "```{python}":  # what jupytext runs
+                raise QmdError(f"{line.where}: unsupported code block {info}; write ```{{python}} and #| options")
         elif (shortcode := SHORTCODE.search(text)) and shortcode[1] == "include":
+            if shortcode[0] != text.strip():
+                raise QmdError(f"{line.where}: an include stands on a line of its own")
             file = Path(path).parent / shortcode[2]
             if not file.is_file():
                 raise QmdError(f"{line.where}: included file {shortcode[2]} does not exist")
-            result += expand(file)
+            if file.resolve() in (*parents, Path(path).resolve()):
+                raise QmdError(f"{line.where}: {shortcode[2]} includes itself")
+            result += expand(file, (*parents, Path(path).resolve()))
             continue
         else:
             _check(line, shortcode)
         result.append(line)
     if fence:
-        raise QmdError(f"{os.path.relpath(path)}: a code block that starts with {fence} is never closed")
+        raise QmdError(f"{opened.where}: the code block that starts with {fence.strip()} is never closed")
     return result
 
 
@@ -141,14 +155,22 @@ def _options(cell: nbformat.NotebookNode, lines: list[Line]) -> dict[str, Any]:
         options = yaml.safe_load("\n".join(text[2:] for text in body[:count])) or {}
     except yaml.YAMLError as error:
         raise QmdError(f"{where}: chunk options are not valid YAML: {error}") from None
-    for offset, text in enumerate(body[:count]):
-        key = text[2:].split(":")[0].strip()
-        if key in options and key not in CHUNK_OPTIONS:
-            raise QmdError(f"{lines[cell.metadata['first'] + offset].where}: unsupported chunk option {key!r}")
-        if key in options and not isinstance(options[key], CHUNK_OPTIONS[key]):
-            raise QmdError(
-                f"{lines[cell.metadata['first'] + offset].where}: chunk option {key} cannot be {options[key]!r}"
-            )
+    if not isinstance(options, dict):
+        raise QmdError(f"{where}: chunk options are `key: value` lines, not {options!r}")
+    for key, value in options.items():
+        spelled = re.compile(rf"#\|\s*{re.escape(str(key))}\s*:")
+        offset = next((i for i, text in enumerate(body[:count]) if spelled.match(text)), 0)
+        where = lines[cell.metadata["first"] + offset].where
+        if key not in CHUNK_OPTIONS:
+            raise QmdError(f"{where}: unsupported chunk option {key!r}")
+        if not isinstance(value, CHUNK_OPTIONS[key]) or (CHUNK_OPTIONS[key] is int and value is True):
+            raise QmdError(f"{where}: chunk option {key} cannot be {value!r}")
+        if not str(options.get("label", "")).startswith(CAPTIONED.get(key, "")):
+            raise QmdError(f"{where}: chunk option {key} needs a label that starts with {CAPTIONED[key]}")
+    if "fig-subcap" in options and "fig-cap" not in options:
+        raise QmdError(f"{lines[cell.metadata['first']].where}: chunk option fig-subcap needs a fig-cap")
+    while count < len(body) and not body[count].strip():  # IPython does not count these lines either
+        count += 1
     cell.metadata["skipped"] = count
     cell.source = "\n".join(body[count:])
     return options
@@ -158,8 +180,19 @@ def _project(folder: Path) -> tuple[Path, dict[str, Any]]:
     """The nearest folder upward with a `_quarto.yml`, and that file's content; else the folder itself."""
     for candidate in (folder, *folder.parents):
         if (file := candidate / "_quarto.yml").is_file():
-            return candidate, yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            return candidate, _mapping(file.read_text(encoding="utf-8"), file)
     return folder, {}
+
+
+def _mapping(text: str, path: Path) -> dict[str, Any]:
+    """The YAML mapping in `text`, which starts on the first line of the file `path`."""
+    try:
+        value = yaml.safe_load(text) or {}
+    except yaml.MarkedYAMLError as error:
+        raise QmdError(f"{os.path.relpath(path)}:{error.problem_mark.line + 1}: not valid YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise QmdError(f"{os.path.relpath(path)}:1: expected `key: value` lines, found {value!r}")
+    return value
 
 
 def _merge(below: dict, above: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 
 from qmdpdf.execute import ANSI
-from qmdpdf.source import Document
+from qmdpdf.source import Document, QmdError
 
 SUFFIX = {"application/pdf": ".pdf", "image/svg+xml": ".svg", "image/png": ".png"}
 
@@ -21,7 +21,10 @@ def weave(document: Document, folder: Path) -> str:
 
 
 def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
-    """The Markdown of one code cell: its source, then its outputs, wrapped in the Div that its label asks for."""
+    """The Markdown of one code cell: its source, then its outputs, wrapped in the Div that its label asks for.
+
+    Raises QmdError where a chunk with a figure's label shows none.
+    """
     options = cell.metadata["options"]
     if not options.get("include", True):
         return ""
@@ -42,6 +45,8 @@ def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
             figures.append(name)
         else:
             text.append(_display(item.data))
+    if (label := options.get("label", "")).startswith("fig-") and options.get("eval", True) and not figures:
+        raise QmdError(f"{cell.metadata['where']}: the chunk {label} shows no figure")
     return "\n\n".join(part for part in (source, *text_and_table(text, options), _figure(figures, options)) if part)
 
 

@@ -21,7 +21,7 @@ def layers(bands: dict[str, Band], ylabel: str, zoom: tuple[float, float], first
     left.annotate(
         "largest float32", (100, limit), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=8
     )
-    left.set(yscale="log", ylim=(1e-20, 1e42), xlabel="layer", ylabel=ylabel)
+    left.set(yscale="log", ylim=(1e-20, 1e46), xlabel="layer", ylabel=ylabel)
     right.set(yscale="log", ylim=zoom, xlabel="layer")
     handles, names = left.get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color="black", linestyle="--", linewidth=0.9))

@@ -1,0 +1,167 @@
+"""Converting: the PDF as a reader finds it, the same bytes again, and LaTeX's errors at their source."""
+
+import os
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from qmdpdf.__main__ import main
+from qmdpdf.convert import latex_error, publish
+from qmdpdf.source import read
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "A small document With everything Ada Lovelace Charles Babbage Contents",
+        "Figures: Figure 1, Figure 2, Figure 2b, Figure 3. Tables: Table 1, Table 2.",
+        "Equations: Equation 1, Equation 2, Equation 3. Sections: Section 1, Section A.",
+        "Statements: Theorem 2.1, Lemma 2.1, Corollary 2.1, Proposition 2.1, Definition 2.1.",
+        "Bare: 1; own word: Fig. 2; two: Figure 1, Table 1.",
+        "The answer is 42, a*b_c -- 'd' and bold.1 See (Knuth 1984).",
+        "1What the footnote says.",
+        "a2 + b2 = c2 (1) e = f (2)",
+        "u = v (3)",
+        "Figure 1: One line, y = x",
+        "(a) going up",
+        "(b) going down Figure 2: Two lines",
+        "Figure 3: Drawn by hand",
+        "Table 1: Squares of numbers number square 2 4 3 9",
+        "Table 2: Written by hand left right one two",
+        "Theorem 2.1 (On x2 in [0, 1]). What the theorem says.",
+        "Proof. How the theorem follows.",
+        "Lemma 2.1 (A headed lemma). What the lemma says.",
+        "Corollary 2.1. What the corollary says.",
+        "Proposition 2.1. What the proposition says.",
+        "Definition 2.1. What the definition says.",
+        "Proof of the lemma.",
+        "A link. Defined in the header. Defined in the preamble. Set on November 14, 2023.",
+        "A. An appendix Its text.",
+        "References Knuth, Donald E. 1984. “Literate Programming.” The Computer Journal.",
+    ],
+)
+def test_text(rendered, phrase):
+    assert phrase in rendered.text
+
+
+def test_nothing_of_the_sources_is_left(rendered):
+    assert not re.search(r"@|\?\?|:::|\{#|#\||```|\\[a-z]|plt\.", rendered.text)
+
+
+def test_contents_and_bookmarks(rendered):
+    titles = ["First section", "Second section", "An appendix", "References"]
+    contents = re.search(r"Contents 1\. (.+?) \d 2\. (.+?) \d A\. (.+?) \d (\w+) \d 1\. First section", rendered.text)
+    assert list(contents.groups()) == titles
+    assert [item.title for item in rendered.reader.outline] == titles
+
+
+def test_links(rendered):
+    annotations = [link.get_object()["/A"] for page in rendered.reader.pages for link in page.get("/Annots", [])]
+    assert [action["/URI"] for action in annotations if "/URI" in action] == ["https://example.org/page"]
+    targets = [action["/D"] for action in annotations if "/D" in action]
+    # 4 in the contents, 16 references in lists, 4 others, a footnote and a citation
+    assert len(targets) == 26
+    assert set(targets) <= set(rendered.reader.named_destinations)
+
+
+def objects(resources):
+    """All XObjects below a PDF's resources, with those inside of other ones."""
+    for item in resources.get("/XObject", {}).values():
+        item = item.get_object()
+        yield item
+        yield from objects(item.get("/Resources", {}))
+
+
+def test_figures_are_vectors(rendered):
+    kinds = [item["/Subtype"] for page in rendered.reader.pages for item in objects(page["/Resources"])]
+    assert set(kinds) == {"/Form"}
+    assert len(kinds) >= 4
+    labels = [page for page in rendered.reader.pages if "abscissa" in page.extract_text()]
+    assert len(labels) == 1  # the text of a figure is text
+
+
+def test_proofs_end_with_a_box(rendered):
+    """A box is drawn with two vertical rules; the first proof's stand on the line of its last words."""
+    (page,) = [page for page in rendered.reader.pages if "How the theorem follows" in page.extract_text()]
+    rule = r"1 0 0 1 [\d.]+ ([\d.]+) cm\s+\[\] 0 d 0 J [\d.]+ w 0 0 m 0 [\d.]+ l S"
+    heights = re.findall(rule, page.get_contents().get_data().decode("latin-1"))
+    assert heights == [heights[0]] * 2 + [heights[2]] * 2
+    lines = {}
+    page.extract_text(visitor_text=lambda text, _, matrix, *__: lines.setdefault(round(matrix[5], 1), []).append(text))
+    assert "follows" in "".join(lines[round(float(heights[0]), 1)])
+
+
+def test_paper_size_is_the_projects(rendered):
+    assert [round(float(side)) for side in rendered.reader.pages[0].mediabox[2:]] == [595, 842]
+
+
+def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    document = small_document("other")
+    monkeypatch.chdir(document.parent)
+    assert main([document.name]) == 0
+    assert rendered.reader.metadata.creation_date == datetime.fromtimestamp(1700000000, UTC)
+    assert document.with_suffix(".pdf").read_bytes() == rendered.pdf.read_bytes()
+
+
+NOISE = "This is LuaHBTeX, Version 1.17.0\n(./document.tex\nLaTeX2e <2023-11-01>\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "where"),
+    [
+        ("./document.tex:72: Misplaced alignment tab character &.\nl.72 word x \\(a &\n                b\\)\n", ":5"),
+        ("./document.tex:80: Undefined control sequence.\nl.80 Bad \\frac\n           {1}\n", ":7"),
+        ("./document.tex:81: LaTeX Error: Environment nosuch undefined.\n\nSee the manual.\n ...\n\n"
+         "l.81 \\begin{nosuch}\n                    \n", ":10"),
+        ("! File ended while scanning use of \\frac .\n<inserted text>\n", ""),
+        ("! Undefined control sequence.\nl.3 \\notinthesources\n", ""),
+    ],
+)  # fmt: skip
+def test_latex_error_is_found_by_the_words_before_it(project, log, where):
+    source = (
+        "x and $a$\n\nword a $\\frac{1}{2}$\n\nword x $a & b$\n\nBad $\\frac{1$ \n\n```{=latex}\n\\begin{nosuch}\n```\n"
+    )
+    document = read(project({"doc.qmd": source}))
+    tail = "Here is how much of LuaTeX's memory you used:\n" + "".join(f" {i} words\n" for i in range(50))
+    message = latex_error(document, NOISE + log + tail)
+    assert message.startswith(f"doc.qmd{where}: LaTeX error\n{log.splitlines()[0]}\n")
+    assert "LuaHBTeX" not in message
+    assert len(message.splitlines()) <= 21
+
+
+def test_latex_failure_without_an_error_line_shows_the_end_of_the_log(project):
+    message = latex_error(read(project({"doc.qmd": "x"})), NOISE + "".join(f"line {i}\n" for i in range(50)))
+    assert message.splitlines() == ["doc.qmd: LaTeX failed:", *(f"line {i}" for i in range(35, 50))]
+
+
+def test_publish_replaces_by_a_complete_file(tmp_path, monkeypatch):
+    new, target = tmp_path / "new.pdf", tmp_path / "made" / "old.pdf"
+    new.write_bytes(b"new" * 1000)
+    swaps, replace = [], os.replace
+
+    def watched(source, destination):
+        with open(source, "rb") as file:
+            swaps.append(file.read())
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", watched)
+    publish(new, target)
+    assert swaps == [new.read_bytes()]
+    assert target.read_bytes() == new.read_bytes()
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+def test_publish_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    new, target = tmp_path / "new.pdf", tmp_path / "old.pdf"
+    new.write_bytes(b"new")
+    target.write_bytes(b"old")
+
+    def fails(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(KeyboardInterrupt):
+        publish(new, target)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"new.pdf": b"new", "old.pdf": b"old"}

@@ -1,0 +1,104 @@
+"""Executing: one kernel, inline values as Quarto inserts them, and errors at the line that raised."""
+
+import os
+
+import pypandoc
+import pytest
+
+from qmdpdf.execute import execute
+from qmdpdf.source import QmdError, read
+
+LITERALS = [
+    "a*b*_c_ **d** `e`", "-- --- ...", "'single' \"double\"", "&amp; <b> $x$ ^up^ ~down~", "@fig-one [l](u)[^n]",
+    "# Heading", "- item", "1. item", "\\alpha | {.class} !", "-3.50%",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def executed(run):
+    return run({
+        "report/doc.qmd": "```{python}\nimport os\nfrom IPython.display import Markdown\nx = 6 * 7\n```\n\n"
+        "{{< include _other.qmd >}}\n\n"
+        f"```{{python}}\nliterals = {LITERALS!r}\nx += 1\ntick = Markdown('**bold** `\\\\tick`{{=latex}}')\n```\n\n"
+        + "".join(f"`{{python}} literals[{i}]`\n\n\n" for i in range(len(LITERALS)))
+        + "`{python} x` and ` {python} x` and $n = `{python} -x`$, `{python} [1, None]`\n\n\n"
+        + "`{python} tick`\n\n\n`$5` and `{python}  literals[-1]  `\n\n\n"
+        + "```{python}\n#| eval: false\nx = 0\n```\n\n`{python} x`, `{python} os.getcwd()`, `{python} os.getpid()`",
+        "report/_other.qmd": "Before: `{python} x`\n",
+        "_quarto.yml": "project:\n  execute-dir: project\n",
+    })  # fmt: skip
+
+
+def plain(markdown):
+    """What a reader sees, by pandoc."""
+    text = pypandoc.convert_text(markdown, "plain", format="markdown", extra_args=["--wrap=none"])
+    return " ".join(text.split())
+
+
+def texts(document):
+    return [cell.source for cell in document.notebook.cells if cell.cell_type == "markdown"]
+
+
+def test_chunks_and_expressions_share_one_kernel_in_order(executed):
+    assert texts(executed)[0] == "Before: 42"
+    assert texts(executed)[-1].startswith("43, ")  # the chunk with `eval: false` did not reset it
+
+
+@pytest.mark.parametrize("literal", LITERALS)
+def test_inline_string_is_literal(executed, literal):
+    assert plain(texts(executed)[1 + LITERALS.index(literal)]) == literal
+
+
+def test_inline_values(executed):
+    assert plain(texts(executed)[-4]) == "43 and {python} x and n = \N{MINUS SIGN}43, [1, None]"
+
+
+def test_inline_markdown_is_markdown_with_raw_latex(executed):
+    latex = pypandoc.convert_text(texts(executed)[-3], "latex", format="markdown")
+    assert latex.split() == ["\\textbf{bold}", "\\tick"]
+
+
+def test_code_before_an_inline_string_is_not_math(executed):
+    assert plain(texts(executed)[-2]) == "$5 and -3.50%"
+
+
+def test_execute_dir_is_the_project(executed):
+    assert f", {executed.root}, " in texts(executed)[-1].replace("\\", "")
+
+
+def test_no_kernel_is_left(executed):
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(texts(executed)[-1].split(", ")[-1]), 0)
+
+
+def test_default_folder_is_the_documents(run):
+    document = run({"sub/doc.qmd": "`{python} __import__('os').getcwd()`", "_quarto.yml": "title: T\n"})
+    assert texts(document)[0].replace("\\", "") == str(document.path.parent)
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "shown"),
+    [
+        ("```{python}\n#| label: x\n#| echo: true\n\na = 1\nb = a / 0\nc = 2\n```", 6, "b = a / 0"),
+        ("```{python}\na = 1\nbad = (\n```", 3, "SyntaxError"),
+        # the innermost frames are in another chunk, in a function of this chunk, in a chain of exceptions
+        ("```{python}\n#| label: x\na = 1\nlater(a)\n```", 4, "return x / 0"),
+        ("```{python}\ndef f():\n    try:\n        later(1)\n    except ZeroDivisionError as error:\n"
+         "        raise ValueError('no') from error\n\nf()\n```", 6, "return x / 0"),
+        ("```{python}\nimport os\nos._exit(1)\n```", 2, "kernel died"),
+        ("text\n\nfine `{python} 1` and\n`{python} 1 / 0`, `{python} x`\n", 4, "`1 / 0` raised ZeroDivisionError"),
+        ("cost $5\n\ntext $a =\n`{python} '-3.5'`$", 4, "'-3.5'"),
+    ],
+)  # fmt: skip
+def test_what_raises_is_shown_where_it_stands(project, part, line, shown):
+    path = project({
+        "doc.qmd": "```{python}\ndef later(x):\n    # one\n    # two\n    # three\n    return x / 0\n```\n\n"
+        "{{< include _part.qmd >}}\n",
+        "_part.qmd": part,
+    })  # fmt: skip
+    with pytest.raises(QmdError) as error:
+        execute(read(path))
+    where, message = str(error.value).split(": ", 1)
+    assert where == f"_part.qmd:{line}"
+    assert shown in message
+    assert "\x1b" not in message

@@ -1,0 +1,196 @@
+"""Reading: every line knows where it came from, and what the renderer cannot do is refused there."""
+
+from pathlib import Path
+
+import pytest
+
+from qmdpdf.source import QmdError, expand, read
+
+QUOTED = """\
+```python
+{{< include nowhere.qmd >}}
+{{< video film.mp4 >}}
+::: {.callout-note}
+[text]{.mark}
+```
+
+````markdown
+```
+{{< include nowhere.qmd >}}
+````
+
+~~~
+```
+{{< include nowhere.qmd >}}
+~~~
+
+- item
+
+  ```python
+      ```
+  {{< include nowhere.qmd >}}
+  ```"""
+
+
+def test_lines_of_included_files_know_their_origin(project):
+    path = project({
+        "doc.qmd": "first\n\n{{< include parts/_a.qmd >}}\n\n{{<include parts/_b.qmd>}}\nlast",
+        "parts/_a.qmd": "a1\n\n{{< include _b.qmd >}}\na4",
+        "parts/_b.qmd": "b1\nb2\n",
+    })  # fmt: skip
+    lines = expand(path)
+    assert [line.text for line in lines] == ["first", "", "a1", "", "b1", "b2", "a4", "", "b1", "b2", "last"]
+    for line in lines:
+        assert Path(line.path).read_text().splitlines()[line.number - 1] == line.text
+    assert [line.where for line in lines[3:6]] == ["parts/_a.qmd:2", "parts/_b.qmd:1", "parts/_b.qmd:2"]
+
+
+def test_circle_of_includes_is_refused(project):
+    path = project({"doc.qmd": "{{< include _a.qmd >}}", "_a.qmd": "\n{{< include _b.qmd >}}",
+                    "_b.qmd": "\n\n{{< include doc.qmd >}}"})  # fmt: skip
+    with pytest.raises(QmdError, match=r"^_b\.qmd:3: doc\.qmd includes itself"):
+        expand(path)
+
+
+def test_cells_know_their_origin(project):
+    path = project({
+        "doc.qmd": "---\n# a comment\ntitle: T\n---\n\n# a comment\n\n{{< include _a.qmd >}}\n\n```{python}\n```",
+        "_a.qmd": "```{python}\n#| label: x\n\nfirst = 1\n```\nt\n\n```{python}\n\nsecond = 2\n```\n\n\nmore\n\n\nlast",
+    })  # fmt: skip
+    cells = read(path).notebook.cells
+    assert [(cell.cell_type, cell.source.strip(), cell.metadata["where"]) for cell in cells] == [
+        ("markdown", "# a comment", "doc.qmd:6"),
+        ("code", "first = 1", "_a.qmd:2"),
+        ("markdown", "t", "_a.qmd:6"),
+        ("code", "second = 2", "_a.qmd:9"),
+        ("markdown", "more", "_a.qmd:14"),
+        ("markdown", "last", "_a.qmd:17"),
+        ("code", "", "doc.qmd:11"),
+    ]
+
+
+def test_code_blocks_are_left_alone(project):
+    path = project({"doc.qmd": f"text\n\n{QUOTED}\n\nend"})
+    assert "\n".join(line.text for line in expand(path)) == f"text\n\n{QUOTED}\n\nend"
+    assert [cell.cell_type for cell in read(path).notebook.cells] == ["markdown"]
+
+
+def test_comments_of_a_chunk_stay_comments(project):
+    source = "# %time nothing\n# !ls\nx = 1  # %matplotlib inline"
+    assert read(project({"doc.qmd": f"```{{python}}\n{source}\n```"})).notebook.cells[0].source == source
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "named"),
+    [
+        ("{{< include nowhere.qmd >}}", 0, "nowhere.qmd"),
+        ("Some text {{< include _part.qmd >}}", 0, "line of its own"),
+        ("{{< include _part.qmd >}}", 0, "_part.qmd includes itself"),
+        ("{{< include ../doc.qmd >}}", 0, "../doc.qmd includes itself"),
+        ("text {{< video film.mp4 >}} text", 0, "video"),
+        ("::: {.callout-note}\nx\n:::", 0, ".callout-note"),
+        ("::: callout-tip\nx\n:::", 0, ".callout-tip"),
+        (":::: {.panel-tabset}\nx\n::::", 0, ".panel-tabset"),
+        ("::: {#exr-one}\nx\n:::", 0, "#exr-one"),
+        ("::: {#fig-one fig-align='left'}\nx\n:::", 0, "fig-align"),
+        ("text\n[marked]{.mark} text", 1, ".mark"),
+        ("![](a.pdf){#fig-a .lightbox}", 0, ".lightbox"),
+        ("```{r}\nx\n```", 0, "{r}"),
+        ("```{python echo=false}\nx\n```", 0, "{python echo=false}"),
+        ("- item\n\n  ```{python}\n  x\n  ```", 2, "{python}"),
+        ("```` {python}\nx\n````", 0, "{python}"),
+        ("```{python}\n#| echo: false\n#| code-fold: true\nx\n```", 2, "'code-fold'"),
+        ('```{python}\n#| echo: false\n#| "code-fold": true\nx\n```', 1, "'code-fold'"),
+        ("```{python}\n#| echo: no way\nx\n```", 1, "echo cannot be 'no way'"),
+        ("```{python}\n#| label: fig-a\n#| fig-subcap: one\nx\n```", 2, "fig-subcap cannot be 'one'"),
+        ("```{python}\n#| label: fig-a\n#| layout-ncol: true\nx\n```", 2, "layout-ncol cannot be True"),
+        ("```{python}\n#| label: 5\nx\n```", 1, "label cannot be 5"),
+        ("```{python}\n#| echo: [false\nx\n```", 1, "not valid YAML"),
+        ("```{python}\n#| echo:false\nx\n```", 1, "'echo:false'"),
+        ("```{python}\n#| fig-cap: A caption\nx\n```", 1, "fig-cap needs a label that starts with fig-"),
+        (
+            "```{python}\n#| tbl-cap: A caption\n#| label: fig-a\nx\n```",
+            1,
+            "tbl-cap needs a label that starts with tbl-",
+        ),
+        ("text\n\n```python\nx\n\ntext", 2, "```"),
+        ("text\n\n````python\nx\n```\n\ntext", 2, "````"),
+    ],
+)
+def test_unsupported_constructs_are_refused_where_they_stand(project, source, line, named):
+    path = project(
+        {"doc.qmd": "# Title\n\n{{< include parts/_part.qmd >}}\n", "parts/_part.qmd": f"text\n\n{source}\n"}
+    )
+    with pytest.raises(QmdError) as error:
+        read(path)
+    where, message = str(error.value).split(": ", 1)
+    assert where == f"parts/_part.qmd:{3 + line}"
+    assert named in message
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ({"doc.qmd": "---\ntitle: T\nlang: [en\n---\n"}, "doc.qmd:4"),
+        ({"doc.qmd": "---\nonly words\n---\n"}, "doc.qmd:1"),
+        ({"doc.qmd": "text", "_quarto.yml": "title: T\n\ttoc: true\n"}, "_quarto.yml:2"),
+        ({"doc.qmd": "text", "_quarto.yml": "- title\n"}, "_quarto.yml:1"),
+    ],
+)
+def test_invalid_metadata_is_refused(project, files, where):
+    with pytest.raises(QmdError) as error:
+        read(project(files))
+    assert str(error.value).startswith(f"{where}: ")
+
+
+def test_missing_document_is_named(project, tmp_path):
+    project({"other.qmd": ""})
+    with pytest.raises(QmdError, match=r"^absent\.qmd: no such file"):
+        read(tmp_path / "absent.qmd")
+
+
+def test_supported_constructs_are_accepted(project):
+    source = """\
+::: {#thm-a name="A.B: #1, x=1"}
+:::
+
+::: proof
+:::
+
+::: {#fig-a layout-ncol=2}
+:::
+
+::: {#refs}
+:::
+
+# Heading {#sec-a .unnumbered}
+
+[Text]{.unnumbered} [link](https://example.org) `x`{=latex}
+
+```{.python}
+x
+```
+
+```{=latex}
+x
+```"""
+    assert "\n".join(line.text for line in read(project({"doc.qmd": source})).lines) == source
+
+
+def test_chunk_options_lie_above_front_matter_above_project(project):
+    path = project({
+        "report/doc.qmd": "---\ntitle: Mine\nexecute:\n  warning: false\nformat:\n  pdf:\n    toc: false\n---\n\n"
+        '```{python}\n#| echo: true\n#| label: fig-a\n#| fig-subcap:\n#|   - "a: b"\n#|   - c\nx = 1\n```\n',
+        "_quarto.yml": "title: Theirs\nlang: en\nexecute:\n  echo: false\n  warning: true\n  eval: false\n"
+        "format:\n  pdf:\n    toc: true\n    papersize: a4\n",
+    })  # fmt: skip
+    document = read(path)
+    assert document.root == path.parents[1]
+    assert document.metadata["title"] == "Mine"
+    assert document.metadata["lang"] == "en"
+    assert document.metadata["format"] == {"pdf": {"toc": False, "papersize": "a4"}}
+    cell = document.notebook.cells[0]
+    assert cell.metadata["options"] == {
+        "echo": True, "warning": False, "eval": False, "label": "fig-a", "fig-subcap": ["a: b", "c"],
+    }  # fmt: skip
+    assert cell.source == "x = 1"

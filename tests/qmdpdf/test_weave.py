@@ -1,0 +1,166 @@
+"""Weaving: which parts of an executed chunk appear, and as what; pandoc reads the result."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pypandoc
+import pypdf
+import pytest
+
+from qmdpdf.source import QmdError
+from qmdpdf.weave import weave
+
+STREAMS = "import sys\nprint('*out*')\nprint('err', file=sys.stderr)"
+PLOT = "plt.plot([1, 2]); plt.show()"
+# the name of a chunk, its options, its source
+CHUNKS = {
+    "setup": (
+        "#| include: false",
+        "import matplotlib.pyplot as plt\nimport sympy\nfrom IPython.display import Markdown",
+    ),
+    "plain": ("", STREAMS),
+    "no-echo": ("#| echo: false", STREAMS),
+    "no-output": ("#| output: false", STREAMS),
+    "asis": ("#| output: asis\n#| echo: false\n#| warning: false", STREAMS),
+    "no-include": ("#| include: false", STREAMS),
+    "no-warning": ("#| warning: false", STREAMS),
+    "no-eval": ("#| eval: false", STREAMS),
+    "value": ("#| echo: false", "[1, '*two*']"),
+    "markdown": ("#| echo: false", "Markdown('**strong**')"),
+    "latex": ("#| echo: false", "sympy.Symbol('x') ** 2 / 2"),
+    "colour": ("#| echo: false", "print('\\x1b[31mred\\x1b[0m')"),
+    "fences": ("", 'print("""\n    ```\n    inner""", "`" * 4, "more", sep="\\n")'),
+    "bare-figure": ("#| echo: false", PLOT),
+    "figure": ("#| label: fig-a\n#| fig-cap: 'A *caption*'\n#| echo: false", PLOT),
+    "subfigures": (
+        "#| label: fig-b\n#| fig-cap: Both\n#| fig-subcap: [left, right]\n#| layout-ncol: 2\n#| echo: false",
+        f"{PLOT}\n{PLOT}",
+    ),
+    "table": (
+        "#| label: tbl-a\n#| tbl-cap: 'A *table*'\n#| echo: false",
+        "Markdown('| a |\\n|---|\\n| 1 |')",
+    ),
+    "table-asis": (
+        "#| label: tbl-b\n#| tbl-cap: Printed\n#| echo: false\n#| output: asis",
+        "print('| b |\\n|---|\\n| 2 |')",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def woven(run, tmp_path_factory):
+    """The pandoc blocks that each chunk became, by name, and the folder with the figures."""
+    source = "\n\n".join(f"MARK {name}\n\n```{{python}}\n{o}\n{s}\n```" for name, (o, s) in CHUNKS.items())
+    folder = tmp_path_factory.mktemp("figures")
+    text = weave(run({"doc.qmd": source.replace("{python}\n\n", "{python}\n")}), folder)
+    parts = dict(re.findall(r"MARK (\S+)\n\n(.*?)(?=MARK|\Z)", text, re.DOTALL))
+    blocks = {
+        name: json.loads(pypandoc.convert_text(part, "json", "markdown"))["blocks"] for name, part in parts.items()
+    }
+    return SimpleNamespace(blocks=blocks, folder=folder)
+
+
+def code(*texts, language=""):
+    """Pandoc code blocks: the first one in the language, which is a chunk's own source."""
+    return [
+        {"t": "CodeBlock", "c": [["", [language] if language and not i else [], []], text]}
+        for i, text in enumerate(texts)
+    ]
+
+
+def inlines(*words):
+    return [word if isinstance(word, dict) else {"t": "Str", "c": word} for word in words]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("setup", []),
+        ("plain", code(STREAMS, "*out*", "err", language="python")),
+        ("no-echo", code("*out*", "err")),
+        ("no-output", code(STREAMS, language="python")),
+        ("asis", [{"t": "Para", "c": [{"t": "Emph", "c": inlines("out")}]}]),
+        ("no-include", []),
+        ("no-warning", code(STREAMS, "*out*", language="python")),
+        ("no-eval", code(STREAMS, language="python")),
+        ("value", code("[1, '*two*']")),
+        ("markdown", [{"t": "Para", "c": [{"t": "Strong", "c": inlines("strong")}]}]),
+        ("latex", [{"t": "Para", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, "\\frac{x^{2}}{2}"]}]}]),
+        ("colour", code("red")),
+        ("fences", code(CHUNKS["fences"][1], "\n    ```\n    inner\n````\nmore", language="python")),
+    ],
+)
+def test_outputs(woven, name, expected):
+    assert woven.blocks[name] == expected
+
+
+def images(blocks):
+    """(label, caption words, file) of each image in pandoc's blocks, in order."""
+    found = []
+
+    def walk(node, label=""):
+        if isinstance(node, dict) and node["t"] == "Figure":
+            label = node["c"][0][0]
+        if isinstance(node, dict) and node["t"] == "Image":
+            found.append((label or node["c"][0][0], [word.get("c") for word in node["c"][1]], node["c"][2][0]))
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+            walk(child, label)
+
+    walk(blocks)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "labels", "caption"),
+    [
+        ("figure", ["fig-a", [], []], [("", [])], inlines("A", {"t": "Space"}, {"t": "Emph", "c": inlines("caption")})),
+        ("subfigures", ["fig-b", [], [["layout-ncol", "2"]]], [("fig-b-1", ["left"]), ("fig-b-2", ["right"])],
+         inlines("Both")),
+    ],
+)  # fmt: skip
+def test_figures_have_their_labels_and_captions(woven, name, attributes, labels, caption):
+    (div,) = woven.blocks[name]
+    assert div["t"] == "Div"
+    assert div["c"][0] == attributes
+    assert div["c"][1][-1] == {"t": "Para", "c": caption}
+    assert [(label, words) for label, words, _ in images(div)] == labels
+
+
+def test_figures_are_files_of_their_own(woven):
+    names = [file for name in ("bare-figure", "figure", "subfigures") for _, _, file in images(woven.blocks[name])]
+    assert len(set(names)) == 4
+    assert sorted(path.name for path in Path(woven.folder).iterdir()) == sorted(names)
+    for name in names:
+        assert len(pypdf.PdfReader(woven.folder / name).pages) == 1
+
+
+def test_bare_figure_has_no_div(woven):
+    assert [block["t"] for block in woven.blocks["bare-figure"]] == ["Para"]
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "caption"),
+    [
+        ("table", "tbl-a", inlines("A", {"t": "Space"}, {"t": "Emph", "c": inlines("table")})),
+        ("table-asis", "tbl-b", inlines("Printed")),
+    ],
+)
+def test_tables_have_their_label_and_caption(woven, name, label, caption):
+    (div,) = woven.blocks[name]
+    assert div["c"][0] == [label, [], []]
+    assert [block["t"] for block in div["c"][1]] == ["Table", "Para"]
+    assert div["c"][1][-1]["c"] == caption
+
+
+def test_text_between_chunks_is_kept_apart(run, tmp_path):
+    document = run({"doc.qmd": "one\n```{python}\n#| echo: false\nprint(1)\n```\ntwo"})
+    blocks = json.loads(pypandoc.convert_text(weave(document, tmp_path), "json", "markdown"))["blocks"]
+    assert [block["t"] for block in blocks] == ["Para", "CodeBlock", "Para"]
+
+
+def test_label_of_a_figure_needs_a_figure(run, tmp_path):
+    document = run({"doc.qmd": "text\n\n```{python}\n#| label: fig-a\n#| fig-cap: None\nx = 1\n```\n"})
+    with pytest.raises(QmdError, match=r"doc\.qmd:4: the chunk fig-a shows no figure"):
+        weave(document, tmp_path)
