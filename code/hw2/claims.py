@@ -140,7 +140,7 @@ def unclaimed(only: str = "") -> list[str]:
 @cache
 def verdicts() -> tuple[Verdict, ...]:
     """All verdicts, for the report. Raises ClaimError where anything is wrong, which stops the render."""
-    found = tuple(tqdm(examine_all(), total=len(registry()), desc="claims", unit="claim", leave=False))
+    found = tuple(tqdm(examine_all(), total=len(registry()), desc="claims", unit="claim", leave=False, disable=None))
     faults = [f"{verdict.claim.label}: {fault}" for verdict in found for fault in verdict.faults] + unclaimed()
     if faults:
         raise ClaimError("\n".join(faults))
@@ -165,7 +165,7 @@ def table() -> str:
     """The appendix table of all claims, in Markdown."""
     rows = [
         "| Claim | Statement | Checked by | Tied | Mutants |",
-        "|:----------|:----------------|:-------------------|:---|--:|",
+        f"|:{'-' * 15}|:{'-' * 20}|:{'-' * 27}|:{'-' * 10}|{'-' * 11}:|",  # the columns' shares of the width
     ]
     for verdict in verdicts():
         item = verdict.claim

@@ -35,7 +35,7 @@ def execute(document: Document) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP), *cells])
     folder = document.root if _execute_dir(document) == "project" else document.path.parent
     todo = [cell for cell in cells if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)]
-    bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False)
+    bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with tempfile.TemporaryDirectory() as sockets, _client(notebook, folder, sockets) as client, bar:
         client.execute_cell(notebook.cells[0], 0)
         for index, cell in enumerate(notebook.cells[1:], 1):
