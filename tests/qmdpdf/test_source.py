@@ -107,6 +107,7 @@ def test_comments_of_a_chunk_stay_comments(project):
         ("```{python}\n#| label: 5\nx\n```", 1, "label cannot be 5"),
         ("```{python}\n#| echo: [false\nx\n```", 1, "not valid YAML"),
         ("```{python}\n#| echo:false\nx\n```", 1, "'echo:false'"),
+        ("```{python}\n#| label: fig-a\n#| fig-subcap: [a, b]\nx\n```", 1, "fig-subcap needs a fig-cap"),
         ("```{python}\n#| fig-cap: A caption\nx\n```", 1, "fig-cap needs a label that starts with fig-"),
         (
             "```{python}\n#| tbl-cap: A caption\n#| label: fig-a\nx\n```",
@@ -180,7 +181,8 @@ x
 def test_chunk_options_lie_above_front_matter_above_project(project):
     path = project({
         "report/doc.qmd": "---\ntitle: Mine\nexecute:\n  warning: false\nformat:\n  pdf:\n    toc: false\n---\n\n"
-        '```{python}\n#| echo: true\n#| label: fig-a\n#| fig-subcap:\n#|   - "a: b"\n#|   - c\nx = 1\n```\n',
+        "```{python}\n#| echo: true\n#| label: fig-a\n#| fig-cap: C\n"
+        '#| fig-subcap:\n#|   - "a: b"\n#|   - c\nx = 1\n```\n',
         "_quarto.yml": "title: Theirs\nlang: en\nexecute:\n  echo: false\n  warning: true\n  eval: false\n"
         "format:\n  pdf:\n    toc: true\n    papersize: a4\n",
     })  # fmt: skip
@@ -191,6 +193,7 @@ def test_chunk_options_lie_above_front_matter_above_project(project):
     assert document.metadata["format"] == {"pdf": {"toc": False, "papersize": "a4"}}
     cell = document.notebook.cells[0]
     assert cell.metadata["options"] == {
-        "echo": True, "warning": False, "eval": False, "label": "fig-a", "fig-subcap": ["a: b", "c"],
+        "echo": True, "warning": False, "eval": False, "label": "fig-a", "fig-cap": "C",
+        "fig-subcap": ["a: b", "c"],
     }  # fmt: skip
     assert cell.source == "x = 1"
