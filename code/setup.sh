@@ -77,7 +77,9 @@ render() {
         [ "$RENDERER" != quarto ] || fail "RENDERER=quarto, but Quarto 1.4 or newer is neither on PATH nor can it be downloaded"
         [ -e .build/tex ] || tex
         echo "Renderer: qmdpdf with pandoc $(.venv/bin/python -c 'import pypandoc; print(pypandoc.get_pandoc_version())')"
-        exec .venv/bin/python -m qmdpdf report/hw2.qmd
+        depends="code requirements.lock _quarto.yml"
+        [ ! -d runs ] || depends="$depends runs"
+        exec .venv/bin/python -m qmdpdf report/hw2.qmd --reuse .build/results --depends $depends
     fi
     echo "Renderer: Quarto $("$quarto" --version) ($quarto)"
     # Quarto brings or finds its own TeX; it leaves unknown references in the text, so its PDF is checked here

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qmdpdf.convert import convert, publish
 from qmdpdf.execute import execute
+from qmdpdf.reuse import keep, key, restore
 from qmdpdf.source import QmdError, read
 from qmdpdf.weave import weave
 
@@ -18,6 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("document", type=Path, help="the .qmd file")
     parser.add_argument("-o", "--output", type=Path, help="the PDF to write (default: beside the document)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep Markdown, LaTeX, figures and log in FOLDER")
+    parser.add_argument(
+        "--reuse", type=Path, metavar="FOLDER", help="keep results in FOLDER, reuse them if nothing changed"
+    )
+    parser.add_argument(
+        "--depends", type=Path, nargs="*", default=[], help="files and folders that the results depend on"
+    )
     options = parser.parse_args(arguments)
     target = options.output or options.document.with_suffix(".pdf")
     start = time.perf_counter()
@@ -26,7 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
             folder = options.keep or Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
             document = read(options.document)
-            execute(document)
+            name = key(document, options.depends) if options.reuse else ""
+            if options.reuse and restore(document, options.reuse, name):
+                print("  chunks and all they depend on are unchanged: their results are reused")
+            else:
+                execute(document)
+                if options.reuse:
+                    keep(document, options.reuse, name)
             publish(convert(document, weave(document, folder.resolve()), folder.resolve()), target)
     except QmdError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -81,26 +81,40 @@ def _explain(error: CellExecutionError, cell: nbformat.NotebookNode, document: D
 
 
 def _evaluate_inline(client: NotebookClient, cell: nbformat.NotebookNode, document: Document) -> None:
-    """Replace each inline expression of a text cell by its value."""
+    """Evaluate the inline expressions of a text cell, keep their values in its metadata, and insert them."""
     expressions = {str(i): match[1] for i, match in enumerate(INLINE.finditer(cell.source))}
     if not expressions:
         return
     reply = client.wait_for_reply(client.kc.execute("", user_expressions=expressions, store_history=False))
-    values = iter(reply["content"]["user_expressions"].values())
+    values = reply["content"]["user_expressions"].values()
+    for match, value in zip(INLINE.finditer(cell.source), values, strict=True):
+        if value["status"] != "ok":
+            where = _inline_where(cell, match, document)
+            raise QmdError(f"{where}: inline `{match[1]}` raised {value['ename']}: {value['evalue']}")
+    cell.metadata["inline"] = [
+        {"text": _inline_markdown(value["data"]), "escaped": "text/markdown" not in value["data"]} for value in values
+    ]
+    insert_inline(cell, document)
+
+
+def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
+    """Replace each inline expression of a text cell by its value from `cell.metadata["inline"]`."""
+    values = iter(cell.metadata["inline"])
 
     def replace(match: re.Match) -> str:
         value = next(values)
-        before = cell.source[: match.start()]
-        where = document.lines[cell.metadata["first"] + before.count("\n")].where
-        if value["status"] != "ok":
-            raise QmdError(f"{where}: inline `{match[1]}` raised {value['ename']}: {value['evalue']}")
-        text = _inline_markdown(value["data"])
-        dollars = re.findall(r"(?<!\\)\$+", re.sub(r"`[^`]*`", "", before.rsplit("\n\n", 1)[-1]))
-        if len(dollars) % 2 and "\\" in text and "text/markdown" not in value["data"]:
+        paragraph = cell.source[: match.start()].rsplit("\n\n", 1)[-1]
+        dollars = re.findall(r"(?<!\\)\$+", re.sub(r"`[^`]*`", "", paragraph))
+        if len(dollars) % 2 and "\\" in value["text"] and value["escaped"]:
+            where = _inline_where(cell, match, document)
             raise QmdError(f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it in display.Markdown")
-        return text
+        return value["text"]
 
     cell.source = INLINE.sub(replace, cell.source)
+
+
+def _inline_where(cell: nbformat.NotebookNode, match: re.Match, document: Document) -> str:
+    return document.lines[cell.metadata["first"] + cell.source[: match.start()].count("\n")].where
 
 
 def _inline_markdown(data: dict[str, Any]) -> str:

@@ -123,7 +123,7 @@ def test_an_old_quarto_is_passed_over_and_the_failed_download_remembered(machine
         assert "Renderer: qmdpdf" in result.stdout
     calls = (machine / "python-calls").read_text()
     assert calls.count("urlopen(") == 1
-    assert calls.count("-m qmdpdf report/hw2.qmd") == 2
+    assert calls.count("-m qmdpdf report/hw2.qmd --reuse .build/results --depends code") == 2
 
 
 def test_a_forced_quarto_that_is_not_there_is_an_error(machine):

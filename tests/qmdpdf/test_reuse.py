@@ -1,0 +1,101 @@
+"""Results are reused only where nothing that could change them has changed, and then give the same document."""
+
+import pytest
+
+from qmdpdf.__main__ import main
+from qmdpdf.execute import execute
+from qmdpdf.reuse import keep, key, restore
+from qmdpdf.source import read
+from qmdpdf.weave import weave
+
+PAGE = """\
+Some prose, the value is `{python} 1 + 1`.
+
+$$ y = x $$ {#eq-a}
+
+```{python}
+#| label: fig-a
+#| fig-cap: "A figure."
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+plt.show()
+print(6 * 7)
+```
+"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    (tmp_path / "page.qmd").write_text(PAGE)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("a = 1")
+    return tmp_path / "page.qmd"
+
+
+def key_of(page):
+    return key(read(page), [page.parent / "code"])
+
+
+def test_restored_results_are_those_of_the_execution(page, tmp_path):
+    executed, restored = read(page), read(page)
+    execute(executed)
+    keep(executed, tmp_path / "kept", "name")
+    assert restore(restored, tmp_path / "kept", "name")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    assert weave(restored, tmp_path / "one") == weave(executed, tmp_path / "two")
+    (figure,) = (tmp_path / "one").iterdir()
+    assert figure.read_bytes() == (tmp_path / "two" / figure.name).read_bytes()
+    assert "the value is 2." in weave(restored, tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("Some prose", "Other words", True),
+        ("A figure.", "Another caption.", True),
+        ("1 + 1", "1 + 2", False),
+        ("6 * 7", "6 * 8", False),
+        ("y = x", "y = 2 x", False),
+        ("{#eq-a}", "{#eq-b}", False),
+    ],
+)
+def test_what_may_change_a_result_changes_the_key(page, old, new, same):
+    before = key_of(page)
+    assert key_of(page) == before
+    page.write_text(PAGE.replace(old, new))
+    assert (key_of(page) == before) is same
+
+
+def test_files_and_the_commit_date_belong_to_the_key(page, monkeypatch):
+    keys = {key_of(page)}
+    (page.parent / "code" / "a.py").write_text("a = 2")
+    keys.add(key_of(page))
+    (page.parent / "code" / "b.py").write_text("")
+    keys.add(key_of(page))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "12345")
+    keys.add(key_of(page))
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("content", ["", "[", "[1]", '[{"other": 1}]'])
+def test_damaged_results_do_not_count(page, tmp_path, content):
+    (tmp_path / "name.json").write_text(content)
+    assert not restore(read(page), tmp_path, "name")
+
+
+def test_only_the_last_results_are_kept(page, tmp_path):
+    for name in ("one", "two"):
+        keep(read(page), tmp_path / "kept", name)
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["two.json"]
+
+
+def test_the_command_line_runs_the_chunks_once(page, tmp_path, capsys):
+    arguments = [str(page), "--reuse", str(tmp_path / "kept"), "--depends", str(tmp_path / "code")]
+    assert main(arguments) == 0
+    assert "reused" not in capsys.readouterr().out
+    first = page.with_suffix(".pdf").read_bytes()
+    page.write_text(PAGE.replace("Some prose", "Other words"))
+    assert main(arguments) == 0
+    assert "their results are reused" in capsys.readouterr().out
+    assert page.with_suffix(".pdf").read_bytes() != first
