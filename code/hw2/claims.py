@@ -165,7 +165,7 @@ def table() -> str:
     """The appendix table of all claims, in Markdown."""
     rows = [
         "| Claim | Statement | Checked by | Tied | Mutants |",
-        f"|:{'-' * 15}|:{'-' * 20}|:{'-' * 27}|:{'-' * 10}|{'-' * 11}:|",  # the columns' shares of the width
+        f"|:{'-' * 15}|:{'-' * 28}|:{'-' * 42}|:{'-' * 8}|{'-' * 9}:|",  # the columns' shares of the width
     ]
     for verdict in verdicts():
         item = verdict.claim

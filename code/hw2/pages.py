@@ -79,7 +79,7 @@ def read(latex: str, like: sp.Basic) -> sp.Basic:
     text = re.split(r"\\qquad", latex)[0]
     text = re.sub(r"\\(begin|end)\{aligned\}|&|\\\\", " ", text).strip().rstrip(".,; ")
     if not isinstance(like, sp.core.relational.Relational):
-        text = text.rsplit("=", 1)[-1]
+        text = re.split(r"=(?![^{]*\})", text)[-1]  # not the equals sign in \sum_{i=1}
     text = _uniform(text)
     symbols = like.atoms(sp.Symbol)
     names = {"pi": sp.pi, "e": sp.E} | {symbol.name: symbol for symbol in symbols}

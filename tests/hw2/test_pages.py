@@ -9,6 +9,7 @@ from hw2 import pages
 from qmdpdf.source import expand
 
 M, N, q = sp.symbols("M N q", positive=True)
+i = sp.Symbol("i")
 C_in, d_star = sp.symbols(r"C_{\mathrm{in}} d_1^\star", positive=True)
 
 PAGE = """\
@@ -59,6 +60,7 @@ def test_places(tmp_path: Path):
         (r"\sigma = \sqrt{\frac{2}{M}}", sp.sqrt(2 / M)),
         (r"p = q^{-M d_1^\star}", q ** (-M * d_star)),
         (r"c = \frac{4 M}{3 \sqrt{2 \pi q}}", 4 * M / (3 * sp.sqrt(2 * sp.pi * q))),
+        (r"s = \sum_{i=1}^{N} M^i", sp.Sum(M**i, (i, 1, N))),
         (r"M \le N^2", sp.Le(M, N**2)),
         (r"f = e^{-M} \log q", sp.exp(-M) * sp.log(q)),
     ],

@@ -32,9 +32,10 @@ def use_style() -> None:
 def show(figure: Figure, label: str) -> None:
     """Write a figure to `figures/<label>.pdf` and `.png`, each in one step, then show it in the report."""
     FIGURES.mkdir(exist_ok=True)
+    undated = {"pdf": "CreationDate", "png": "Software"}  # the same figure is the same file, also in another commit
     for suffix in ("pdf", "png"):
         target = FIGURES / f"{label}.{suffix}"
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        figure.savefig(scratch, format=suffix, metadata={"Software": None} if suffix == "png" else None)
+        figure.savefig(scratch, format=suffix, metadata={undated[suffix]: None})
         os.replace(scratch, target)
     plt.show()

@@ -18,9 +18,7 @@ def layers(bands: dict[str, Band], ylabel: str, zoom: tuple[float, float], first
         for axes in (left, right):
             _band(axes, f"C{i}", name, measured, log_predicted, first_layer)
     left.axhline(limit, color="0.4", linewidth=0.8, linestyle=":")
-    left.annotate(
-        "largest float32", (100, limit), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=8
-    )
+    left.text(50, limit * 3, "largest float32", ha="center", va="bottom", fontsize=8)
     left.set(yscale="log", ylim=(1e-20, 1e46), xlabel="layer", ylabel=ylabel)
     right.set(yscale="log", ylim=zoom, xlabel="layer")
     handles, names = left.get_legend_handles_labels()
