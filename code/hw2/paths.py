@@ -8,6 +8,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "report" / "hw2.qmd"
 FIGURES = ROOT / "figures"
+FONTS = ROOT / ".build" / "fonts"
 
 
 def students() -> pd.DataFrame:

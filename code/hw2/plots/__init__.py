@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from hw2.paths import FIGURES
+from hw2.paths import FIGURES, FONTS
 
 WIDTH = 5.5  # inches: the text width of the report's A4 page
 
@@ -17,16 +17,34 @@ WIDTH = 5.5  # inches: the text width of the report's A4 page
 def use_style() -> None:
     """Set the project's style: Okabe-Ito colours, and Latin Modern where TeX has it, else Computer Modern."""
     plt.style.use(Path(__file__).with_name("report.mplstyle"))
-    if shutil.which("kpsewhich"):
-        query = ["kpsewhich", "lmroman10-regular.otf", "lmroman10-bold.otf", "lmroman10-italic.otf"]
-        for file in subprocess.run(query, capture_output=True, text=True, check=False).stdout.split():
-            font_manager.fontManager.addfont(file)
+    _use_latin_modern()
     try:  # in a notebook: no cropping, so that a figure keeps its size and its text the size of the page's
         from matplotlib_inline.config import InlineBackend
 
         InlineBackend.instance().print_figure_kwargs = {"bbox_inches": None}
     except ImportError:
         pass
+
+
+def _use_latin_modern() -> None:
+    """Make TeX's 10 pt fonts the ones that matplotlib takes for "Latin Modern Roman".
+
+    They are copied into the project, because PDF files list their fonts in the order of the fonts' paths: beside
+    matplotlib's own in the same project, the order and so the file do not depend on where the project lies.
+    """
+    if not shutil.which("kpsewhich"):
+        return
+    names = [f"lmroman10-{shape}.otf" for shape in ("regular", "bold", "italic")]
+    found = subprocess.run(["kpsewhich", *names], capture_output=True, text=True, check=False).stdout.split()
+    manager = font_manager.fontManager
+    manager.ttflist = [font for font in manager.ttflist if font.name != "Latin Modern Roman"]  # other optical sizes
+    FONTS.mkdir(parents=True, exist_ok=True)
+    for file in map(Path, found):
+        if not (copy := FONTS / file.name).exists():
+            scratch = copy.with_suffix(f".{os.getpid()}")
+            shutil.copy(file, scratch)
+            scratch.replace(copy)
+        manager.addfont(copy)
 
 
 def show(figure: Figure, label: str) -> None:
