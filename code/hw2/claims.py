@@ -156,7 +156,12 @@ def equation(label: str, lhs: str) -> None:
 
 
 def ticks() -> None:
-    """Print LaTeX that puts a tick beside every equation and theorem whose claim holds (see report/preamble.tex)."""
+    """Print LaTeX that puts a tick beside every equation and theorem whose claim holds (see report/preamble.tex).
+
+    The report's first chunk calls it, so it starts anew: Quarto may keep a kernel, with its caches, for the next render.
+    """
+    pages.places.cache_clear()
+    verdicts.cache_clear()
     labels = [v.claim.label for v in verdicts()]
     print("\n```{=latex}\n" + "\n".join(rf"\verified{{{label}}}" for label in labels) + "\n```\n")
 

@@ -1,10 +1,13 @@
 """The engine must fail on a false claim, on a check that cannot fail, and on labels without claims and vice versa."""
 
+import functools
+
 import pytest
 import sympy as sp
 
 from hw2 import claims, pages
 from hw2.pages import Place
+from qmdpdf.source import expand
 
 x = sp.Symbol("x", positive=True)
 PLACE = Place("eq-a", "page.qmd:3", latex="y = 2 x")
@@ -76,13 +79,30 @@ def test_only_selects_by_parts_of_the_label(label, only, expected):
     assert claims.matches(label, only) is expected
 
 
-def test_the_render_stops_at_a_false_claim(registry):
-    registry(PLACE)
-    register(claimed=3 * x)
+@pytest.fixture
+def report(monkeypatch, tmp_path):
+    """A report of one equation in place of the real one."""
+    page = tmp_path / "hw2.qmd"
+    page.write_text("$$ y = 2 x $$ {#eq-a}")
+    places = functools.cache(lambda: pages.find_places(expand(page)))
+    monkeypatch.setattr(pages, "places", places)
+    yield page
     claims.verdicts.cache_clear()
+
+
+def test_the_render_stops_at_a_false_claim(registry, report):
+    register(claimed=3 * x)
     with pytest.raises(claims.ClaimError, match="eq-a: its check refutes it"):
         claims.ticks()
-    claims.verdicts.cache_clear()
+
+
+def test_a_second_render_in_the_same_kernel_sees_the_changed_page(registry, report, capsys):
+    register()
+    claims.ticks()
+    assert "verified{eq-a}" in capsys.readouterr().out
+    report.write_text("$$ y = 3 x $$ {#eq-a}")
+    with pytest.raises(claims.ClaimError, match="the page says"):
+        claims.ticks()
 
 
 def test_an_equation_is_printed_from_the_claim(registry, capsys):
