@@ -158,7 +158,7 @@ def equation(label: str, lhs: str) -> None:
 def ticks() -> None:
     """Print LaTeX that puts a tick beside every equation and theorem whose claim holds (see report/preamble.tex).
 
-    The report's first chunk calls it, so it starts anew: Quarto may keep a kernel, with its caches, for the next render.
+    The report calls it first, so it starts anew: Quarto may keep a kernel, with its caches, for the next render.
     """
     pages.places.cache_clear()
     verdicts.cache_clear()
