@@ -33,6 +33,7 @@ lint: .venv/.ready ## check style and format of the code
 	@.venv/bin/ruff format --check code tests
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
+	@command -v uv >/dev/null || { echo "error: uv not found; install it: pip install uv" >&2; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		-o requirements.lock pyproject.toml
 

@@ -81,8 +81,10 @@ render() {
         [ ! -d runs ] || depends="$depends runs"
         exec .venv/bin/python -m qmdpdf report/hw2.qmd --reuse .build/results --depends $depends
     fi
+    # Quarto prefers its own TinyTeX; where that is missing it takes the TeX of the system
+    [ -e .build/tex ] || [ -d "$HOME/.TinyTeX" ] || [ -d "$HOME/Library/TinyTeX" ] || tex
     echo "Renderer: Quarto $("$quarto" --version) ($quarto)"
-    # Quarto brings or finds its own TeX; it leaves unknown references in the text, so its PDF is checked here
+    # Quarto leaves unknown references in the text, so its PDF is checked here
     [ ! -e report/hw2.pdf ] || cp -p report/hw2.pdf .build/previous.pdf
     if ! { "$quarto" render report/hw2.qmd && .venv/bin/python -m hw2 inspect report/hw2.pdf; }; then
         rm -f report/hw2.pdf

@@ -86,6 +86,8 @@ def test_incomplete_tex_is_completed_with_apt(machine):
 
 
 def quarto(machine: Path, version: str, render: str) -> None:
+    """Quarto with its own TinyTeX."""
+    (machine / ".TinyTeX").mkdir()
     stand_in(machine, "quarto", f'case "$1" in --version) echo {version} ;; render) {render} ;; esac')
 
 
@@ -100,6 +102,14 @@ def test_quarto_renders_where_it_is_found(machine):
     assert result.returncode == 0, result.stderr
     assert "Renderer: Quarto 1.9.38" in result.stdout
     assert (machine / "python-calls").read_text() == "-m hw2 inspect report/hw2.pdf\n"
+
+
+def test_quarto_without_any_tex_is_an_error_with_the_remedy(machine):
+    quarto(machine, "1.9.38", "exit 0")
+    (machine / ".TinyTeX").rmdir()
+    result = run(machine, "render")
+    assert result.returncode == 1
+    assert "quarto install tinytex" in result.stderr
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 1"])

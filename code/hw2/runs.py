@@ -1,0 +1,185 @@
+"""Recorded runs: what an expensive experiment was, what it gave, and whether today's code would still give it.
+
+`runs/<task>/<name>.json` holds a `Run`; beside it `<name>.safetensors` holds the final weights, where there are any. A
+run is *stale* where today's code, with the recorded config, gives other losses in the first steps (its canary).
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from hw2.paths import ROOT
+
+RUNS = ROOT / "runs"
+
+
+class RunError(Exception):
+    """A recorded run is missing, damaged, edited or stale; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment over some seeds.
+
+    `curves` maps a name to one list per seed, `summary` maps a name to a number or to what `over_seeds` gives.
+    """
+
+    task: str
+    name: str
+    config: dict[str, Any]
+    seeds: list[int]
+    curves: dict[str, list[list[float]]]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+    canary: list[float]
+
+    @property
+    def file(self) -> Path:
+        return RUNS / self.task / f"{self.name}.json"
+
+    @property
+    def weights_file(self) -> Path:
+        return self.file.with_suffix(".safetensors")
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, sample standard deviation and the values themselves, for a summary. Needs at least two values."""
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values), "values": list(values)}
+
+
+def provenance(data_digest: str, device: torch.device, start: float) -> dict[str, Any]:
+    """Where a run comes from. `start` is the `time.perf_counter()` of its start."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "commit": commit,
+        "uncommitted_changes": bool(changes.strip()),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": f"{device.type}: {name}",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "data_sha256": data_digest,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def save(run: Run, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write a run: its weights first, then its JSON, each in one step, so that a JSON file is always a whole run.
+
+    Raises RunError for content that `load` would refuse.
+    """
+    record = asdict(run)
+    run.file.parent.mkdir(parents=True, exist_ok=True)
+    if weights is not None:
+        content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+        record["provenance"] |= {"weights_sha256": hashlib.sha256(content).hexdigest()}
+    _validate(record, run.file)
+    if weights is not None:
+        _write(run.weights_file, content)
+    _write(run.file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+
+
+def load(task: str, name: str) -> Run:
+    """Read a run and check that it is whole and agrees with itself. Raises RunError."""
+    file = RUNS / task / f"{name}.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{file} not found; `make experiments` trains what is missing") from None
+    except ValueError as error:
+        raise RunError(f"{file} is damaged ({error}); restore it from git or train it again") from None
+    _validate(record, file)
+    run = Run(**record)
+    if (run.task, run.name) != (task, name):
+        raise RunError(f"{file} says that it is {run.task}/{run.name}; restore it from git")
+    return run
+
+
+def load_weights(run: Run) -> dict[str, Tensor]:
+    """The recorded weights. Raises RunError where they are missing, damaged or those of another run."""
+    expected = run.provenance.get("weights_sha256")
+    try:
+        content = run.weights_file.read_bytes()
+    except FileNotFoundError:
+        raise RunError(f"{run.weights_file} not found; restore it from git or train the run again") from None
+    if (found := hashlib.sha256(content).hexdigest()) != expected:
+        raise RunError(f"{run.weights_file} has SHA-256 {found}, its run recorded {expected}; restore both from git")
+    try:
+        return safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise RunError(f"{run.weights_file} holds no tensors ({error}); train the run again") from None
+
+
+def check_canary(run: Run, losses: Callable[[dict[str, Any]], Sequence[float]], tolerance: float = 1e-3) -> None:
+    """Raise RunError if the run is stale: `losses(config)` are the first losses that today's code gives.
+
+    `tolerance` is relative; float32 on another processor differs by far less, a changed hyper-parameter by far more.
+    """
+    today = list(losses(run.config))
+    if len(today) != len(run.canary) or not np.allclose(today, run.canary, rtol=tolerance, atol=0):
+        raise RunError(
+            f"{run.file} is stale: its first losses were {_short(run.canary)}, today's code gives {_short(today)}; "
+            "train it again with `make experiments`, or undo the change"
+        )
+
+
+def _short(losses: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{loss:.5g}" for loss in losses) + "]"
+
+
+def _write(file: Path, content: bytes) -> None:
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _validate(record: Any, file: Path) -> None:
+    """Refuse a record that lacks something, has a number that is none, or whose summary disagrees with its values."""
+    types = {field.name: field.type for field in fields(Run)}
+    if not isinstance(record, dict) or set(record) != set(types):
+        keys = sorted(record) if isinstance(record, dict) else type(record).__name__
+        raise RunError(f"{file} has {keys}, expected the keys {sorted(types)}; restore it from git")
+    for name, kind in types.items():
+        if not isinstance(record[name], getattr(kind, "__origin__", kind)):
+            raise RunError(f"{file}: {name} is {record[name]!r}, expected {kind}; restore it from git")
+    for part in ("curves", "summary", "canary"):
+        if bad := [number for number in _numbers(record[part]) if not math.isfinite(number)]:
+            raise RunError(f"{file}: {part} contains {bad[0]}; train the run again")
+    for name, curves in record["curves"].items():
+        if len(curves) != len(record["seeds"]):
+            raise RunError(f"{file}: {name} has {len(curves)} curves for {len(record['seeds'])} seeds")
+    for name, value in record["summary"].items():
+        if isinstance(value, dict):
+            again = over_seeds(value["values"])
+            if not all(math.isclose(value[key], again[key], rel_tol=1e-9, abs_tol=1e-12) for key in ("mean", "std")):
+                raise RunError(f"{file}: mean or std of {name} is not that of its values; restore it from git")
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in _numbers(item)]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RunError(f"{value!r} stands where a number belongs")
+    return [value]

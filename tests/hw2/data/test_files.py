@@ -1,0 +1,75 @@
+"""Finding and verifying data files: folder, mirror, source, in this order, and nothing unverified."""
+
+import hashlib
+import urllib.error
+
+import pytest
+
+from hw2 import data
+
+CONTENT = b"good content\n"
+
+
+def fail(path):
+    raise urllib.error.URLError("no network")
+
+
+def make(fetch=fail):
+    return data.DataFile("set.bin", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "the official source", fetch)
+
+
+@pytest.fixture
+def places(monkeypatch, tmp_path):
+    """An empty data folder and an empty mirror."""
+    for name in ("data", "mirror"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HW2_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HW2_DATA_MIRROR", str(tmp_path / "mirror"))
+    return tmp_path
+
+
+def test_the_data_folder_comes_before_the_mirror_and_the_mirror_before_the_source(places):
+    fetched = make(lambda path: path.write_bytes(CONTENT))
+    for place in ("mirror", "data"):
+        (places / place / "set.bin").write_bytes(CONTENT)
+        assert data.locate(fetched) == places / place / "set.bin"
+
+
+def test_what_the_source_gives_is_kept_in_the_data_folder(places):
+    assert data.locate(make(lambda path: path.write_bytes(CONTENT))) == places / "data" / "set.bin"
+    assert data.locate(make(fail)).read_bytes() == CONTENT
+    assert [file.name for file in (places / "data").iterdir()] == ["set.bin"]
+
+
+def test_a_mirror_may_be_a_url(places, monkeypatch):
+    (places / "mirror" / "set.bin").write_bytes(CONTENT)
+    monkeypatch.setenv("HW2_DATA_MIRROR", (places / "mirror").as_uri())
+    assert data.locate(make()) == places / "data" / "set.bin"
+
+
+@pytest.mark.parametrize("place", ["data", "mirror"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(CONTENT[:-1], "truncated or another file"), (b"bad  content\n", "damaged or another file"), (b"", "0 bytes")],
+)
+def test_a_bad_file_is_refused_with_its_name_and_left_alone(places, place, content, message):
+    file = places / place / "set.bin"
+    file.write_bytes(content)
+    with pytest.raises(data.DataError, match=message) as error:
+        data.locate(make())
+    assert str(file) in str(error.value)
+    assert file.read_bytes() == content
+
+
+def test_a_bad_download_is_refused_and_leaves_nothing(places):
+    with pytest.raises(data.DataError, match="the official source has 3 bytes, expected 13"):
+        data.locate(make(lambda path: path.write_bytes(b"bad")))
+    assert list((places / "data").iterdir()) == []
+
+
+def test_without_any_source_the_error_says_what_to_put_where(places):
+    with pytest.raises(data.DataError) as error:
+        data.locate(make())
+    for part in ("set.bin not found", str(places / "data"), "HW2_DATA_MIRROR", "no network", make().sha256):
+        assert part in str(error.value)
+    assert list((places / "data").iterdir()) == []

@@ -1,0 +1,136 @@
+"""Recorded runs: what is written is read back, and what was damaged, edited or has become stale is refused."""
+
+import dataclasses
+import json
+import math
+import time
+
+import pytest
+import torch
+
+from hw2 import runs
+
+RUN = runs.Run(
+    task="toy",
+    name="one",
+    config={"learning_rate": 0.1, "seed": 211},
+    seeds=[1, 2],
+    curves={"train_loss": [[1.0, 0.5], [1.1, 0.4]]},
+    summary={"test_accuracy": runs.over_seeds([0.8, 0.9]), "parameters": 10},
+    provenance={"commit": "abc"},
+    canary=[1.0, 0.9, 0.8],
+)
+WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3)}
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    return tmp_path
+
+
+def edit(change):
+    record = json.loads(RUN.file.read_text())
+    change(record)
+    RUN.file.write_text(json.dumps(record))
+
+
+def test_a_run_and_its_weights_are_read_back(folder):
+    runs.save(RUN, WEIGHTS)
+    run = runs.load("toy", "one")
+    assert dataclasses.replace(run, provenance=RUN.provenance) == RUN
+    assert torch.equal(runs.load_weights(run)["layer.weight"], WEIGHTS["layer.weight"])
+    assert sorted(file.name for file in (folder / "toy").iterdir()) == ["one.json", "one.safetensors"]
+
+
+def test_over_seeds_is_the_mean_and_the_sample_standard_deviation():
+    found = runs.over_seeds([0.8, 0.9, 1.0])
+    assert found["mean"] == pytest.approx(0.9)
+    assert found["std"] == pytest.approx(torch.tensor([0.8, 0.9, 1.0]).std().item())
+
+
+def test_a_missing_run_names_the_remedy():
+    with pytest.raises(runs.RunError, match=r"one.json not found; `make experiments`"):
+        runs.load("toy", "one")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r["summary"]["test_accuracy"].update(mean=0.95), "mean or std of test_accuracy"),
+        (lambda r: r["summary"]["test_accuracy"]["values"].append(0.99), "mean or std of test_accuracy"),
+        (lambda r: r["summary"].update(parameters="many"), "'many' stands where a number belongs"),
+        (lambda r: r["curves"]["train_loss"].pop(), "1 curves for 2 seeds"),
+        (lambda r: r["curves"]["train_loss"][0].append(math.nan), "curves contains nan"),
+        (lambda r: r["canary"].append(math.inf), "canary contains inf"),
+        (lambda r: r.pop("seeds"), "expected the keys"),
+        (lambda r: r.update(extra=1), "expected the keys"),
+        (lambda r: r.update(config=[]), "config is"),
+        (lambda r: r.update(name="two"), "says that it is toy/two"),
+    ],
+)
+def test_an_edited_run_is_refused(change, message):
+    runs.save(RUN)
+    edit(change)
+    with pytest.raises(runs.RunError, match=message):
+        runs.load("toy", "one")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_a_truncated_run_is_refused(content):
+    runs.save(RUN)
+    RUN.file.write_text(content)
+    with pytest.raises(runs.RunError, match="restore it from git"):
+        runs.load("toy", "one")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: data[:-1] + b"\1"])
+def test_damaged_weights_are_refused(damage):
+    runs.save(RUN, WEIGHTS)
+    RUN.weights_file.write_bytes(damage(RUN.weights_file.read_bytes()))
+    with pytest.raises(runs.RunError, match=r"one.safetensors has SHA-256 .* restore both"):
+        runs.load_weights(runs.load("toy", "one"))
+
+
+def test_weights_of_another_run_are_refused():
+    other = dataclasses.replace(RUN, name="two")
+    runs.save(RUN, WEIGHTS)
+    runs.save(other, {"layer.weight": torch.ones(2, 3)})
+    RUN.weights_file.write_bytes(other.weights_file.read_bytes())
+    with pytest.raises(runs.RunError, match="SHA-256"):
+        runs.load_weights(runs.load("toy", "one"))
+
+
+def test_missing_weights_are_named():
+    runs.save(RUN, WEIGHTS)
+    RUN.weights_file.unlink()
+    with pytest.raises(runs.RunError, match=r"one.safetensors not found"):
+        runs.load_weights(runs.load("toy", "one"))
+
+
+def test_a_bad_run_is_not_written_and_the_good_one_stays(folder):
+    runs.save(RUN, WEIGHTS)
+    before = {file: file.read_bytes() for file in (folder / "toy").iterdir()}
+    with pytest.raises(runs.RunError, match="canary contains nan"):
+        runs.save(dataclasses.replace(RUN, canary=[math.nan]), {"layer.weight": torch.zeros(1)})
+    assert {file: file.read_bytes() for file in (folder / "toy").iterdir()} == before
+
+
+def test_the_canary_of_unchanged_code_is_silent_and_that_of_changed_code_is_not():
+    runs.check_canary(RUN, lambda config: [1.0, 0.90001, 0.8])
+    for losses in ([1.0, 0.91, 0.8], [1.0, 0.9], [math.nan, 0.9, 0.8]):
+        with pytest.raises(runs.RunError, match=r"one.json is stale: its first losses were \[1, 0.9, 0.8\]"):
+            runs.check_canary(RUN, lambda config, losses=losses: losses)
+
+
+def test_the_canary_gets_the_recorded_config():
+    runs.check_canary(RUN, lambda config: [10 * config["learning_rate"], 0.9, 0.8])
+
+
+def test_provenance_says_where_a_run_comes_from():
+    found = runs.provenance("digest", torch.device("cpu"), time.perf_counter() - 5)
+    assert len(found["commit"]) == 40
+    assert found["data_sha256"] == "digest"
+    assert found["versions"]["torch"] == torch.__version__
+    assert 5 <= found["seconds"] < 60
+    json.dumps(found)
