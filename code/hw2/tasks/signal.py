@@ -46,12 +46,16 @@ def kaiming_std(fan_in: int) -> float:
 
 
 def kaiming_init(fan_in: int, fan_out: int) -> Tensor:
-    """Kaiming normal weights, fan_in mode, gain of ReLU. Shape: fan_out x fan_in."""
+    """Kaiming normal weights, fan_in mode. Shape: fan_out x fan_in."""
     return torch.randn(fan_out, fan_in) * kaiming_std(fan_in)
 
 
-def propagate(init: Init, activation: Callable[[Tensor], Tensor] | None = None, seed: int = SEED) -> Tensor:
-    """The signal of one network after each layer. Shape: (DEPTH + 1) x WIDTH, row 0 is the input."""
+def propagate(
+    init: Init,
+    activation: Callable[[Tensor], Tensor] | None = None,
+    seed: int = SEED,
+) -> Tensor:
+    """The signal after each layer, the input first. Shape: (DEPTH + 1) x WIDTH."""
     torch.manual_seed(seed)
     signal = [torch.randn(WIDTH)]
     for _ in range(DEPTH):
