@@ -16,7 +16,7 @@ SOURCES := _quarto.yml _environment $(shell find report code -type f \
 	\( -name '*.qmd' -o -name '*.bib' -o -name '*.tex' -o -name '*.py' -o -name '*.lua' -o -name '*.mplstyle' \) \
 	-not -name 'hw2.tex' -not -path '*/.*') $(shell find runs -type f 2>/dev/null)
 
-.PHONY: help pdf verify test lint lock clean
+.PHONY: help pdf verify test lint tex lock clean
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -31,6 +31,8 @@ test: lint .build/tex ## run the tests
 lint: .venv/.ready ## check style and format of the code
 	@.venv/bin/ruff check code tests
 	@.venv/bin/ruff format --check code tests
+
+tex: .build/tex ## install TeX where it is missing and can be installed
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	@command -v uv >/dev/null || { echo "error: uv not found; install it: pip install uv" >&2; exit 1; }

@@ -11,7 +11,6 @@ import nbformat
 import yaml
 
 THEOREMS = {"thm", "lem", "cor", "prp", "def"}
-CROSSREFS = THEOREMS | {"fig", "tbl", "eq", "sec"}
 CHUNK_OPTIONS = {
     "label": str, "echo": bool, "eval": bool, "output": (bool, str), "include": bool, "warning": bool,
     "fig-cap": str, "fig-subcap": list, "layout-ncol": int, "tbl-cap": str,

@@ -47,10 +47,10 @@ def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
             text.append(_display(item.data))
     if (label := options.get("label", "")).startswith("fig-") and options.get("eval", True) and not figures:
         raise QmdError(f"{cell.metadata['where']}: the chunk {label} shows no figure")
-    return "\n\n".join(part for part in (source, *text_and_table(text, options), _figure(figures, options)) if part)
+    return "\n\n".join(part for part in (source, *_text_and_table(text, options), _figure(figures, options)) if part)
 
 
-def text_and_table(text: list[str], options: dict) -> list[str]:
+def _text_and_table(text: list[str], options: dict) -> list[str]:
     """The text outputs of a chunk; as a captioned table where its label says so."""
     label = options.get("label", "")
     if not text or not label.startswith("tbl-"):

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 
 from hw2.paths import FIGURES, FONTS
 
-WIDTH = 5.5  # inches: the text width of the report's A4 page
-
 
 def use_style() -> None:
     """Set the project's style: Okabe-Ito colours, and Latin Modern where TeX has it, else Computer Modern."""
