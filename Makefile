@@ -6,6 +6,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 RENDERER ?= auto
 ONLY ?=
+STORAGE ?=
+TRIALS ?=
 PY := .venv/bin/python
 SETUP := sh code/setup.sh
 # one commit, one PDF: the dates in it are the commit's
@@ -14,11 +16,11 @@ export PYTHON RENDERER
 
 SOURCES := _quarto.yml _environment $(shell find report code -type f \
 	\( -name '*.qmd' -o -name '*.bib' -o -name '*.tex' -o -name '*.py' -o -name '*.lua' -o -name '*.mplstyle' \) \
-	-not -name 'hw2.tex' -not -path '*/.*') $(shell find runs -type f 2>/dev/null)
+	-not -name 'hw2.tex' -not -path '*/.*') $(shell find runs -type f -not -name '.*' 2>/dev/null)
 
-.PHONY: help pdf verify test lint tex lock clean
+.PHONY: help pdf verify test experiments audit search lint tex lock clean
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 pdf: report/hw2.pdf ## render report/hw2.pdf (RENDERER=quarto or pandoc forces one of the two)
 
@@ -27,6 +29,15 @@ verify: .venv/.ready ## check every derivation and refute its wrong versions (ON
 
 test: lint .build/tex ## run the tests
 	@$(PY) -m pytest
+
+experiments: .venv/.ready ## train what has no recorded run or a stale one (ONLY=magic for one task); it goes on after a kill
+	@$(PY) -m hw2 run $(ONLY)
+
+audit: .venv/.ready ## check the recorded runs and evaluate their weights again (ONLY=magic for one task)
+	@$(PY) -m hw2 audit $(ONLY)
+
+search: .venv/.ready ## search the hyper-parameters of Task 2 (STORAGE=file or URL, shared by workers; TRIALS=100)
+	@$(PY) -m hw2 search $(if $(STORAGE),--storage "$(STORAGE)") $(if $(TRIALS),--trials "$(TRIALS)")
 
 lint: .venv/.ready ## check style and format of the code
 	@.venv/bin/ruff check code tests

@@ -11,7 +11,6 @@ import os
 import platform
 import statistics
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -59,25 +58,35 @@ class Run:
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, sample standard deviation and the values themselves, for a summary. Needs at least two values."""
+    """Mean, sample standard deviation and the values themselves, for a summary. Raises RunError for less than two."""
+    if len(values) < 2:
+        raise RunError(f"{list(values)} has no standard deviation; train with two seeds or more")
     return {"mean": statistics.fmean(values), "std": statistics.stdev(values), "values": list(values)}
 
 
-def provenance(data_digest: str, device: torch.device, start: float) -> dict[str, Any]:
-    """Where a run comes from. `start` is the `time.perf_counter()` of its start."""
+def provenance(data_digest: str) -> dict[str, Any]:
+    """Where a run that starts now comes from; its device and wall time are known at its end.
+
+    `uncommitted_changes` are those of the code and of the packages: another run that was just recorded is none.
+    """
     git = ["git", "-C", str(ROOT)]
+    status = [*git, "status", "--porcelain", "--", "code", "pyproject.toml", "requirements.lock"]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    changes = subprocess.run(status, capture_output=True, text=True, check=False).stdout
     return {
         "commit": commit,
         "uncommitted_changes": bool(changes.strip()),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": f"{device.type}: {name}",
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "data_sha256": data_digest,
-        "seconds": round(time.perf_counter() - start, 1),
     }
+
+
+def describe(device: torch.device | str) -> str:
+    """A device with its name, such as "cuda: NVIDIA H200" or "cpu: x86_64"."""
+    kind = torch.device(device).type
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else platform.processor() or platform.machine()
+    return f"{kind}: {name}"
 
 
 def save(run: Run, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -92,8 +101,10 @@ def save(run: Run, weights: Mapping[str, Tensor] | None = None) -> None:
         record["provenance"] |= {"weights_sha256": hashlib.sha256(content).hexdigest()}
     _validate(record, run.file)
     if weights is not None:
-        _write(run.weights_file, content)
-    _write(run.file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+        write(run.weights_file, content)
+    write(run.file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    if weights is None:
+        run.weights_file.unlink(missing_ok=True)  # those of the run that this one replaces
 
 
 def load(task: str, name: str) -> Run:
@@ -127,13 +138,18 @@ def load_weights(run: Run) -> dict[str, Tensor]:
         raise RunError(f"{run.weights_file} holds no tensors ({error}); train the run again") from None
 
 
-def check_canary(run: Run, losses: Callable[[dict[str, Any]], Sequence[float]], tolerance: float = 1e-3) -> None:
-    """Raise RunError if the run is stale: `losses(config)` are the first losses that today's code gives.
+def same_losses(first: Sequence[float], second: Sequence[float], tolerance: float = 2e-4) -> bool:
+    """Whether two canaries are those of the same code.
 
     `tolerance` is relative; float32 on another processor differs by far less, a changed hyper-parameter by far more.
     """
+    return len(first) == len(second) and np.allclose(first, second, rtol=tolerance, atol=0)
+
+
+def check_canary(run: Run, losses: Callable[[dict[str, Any]], Sequence[float]], tolerance: float = 2e-4) -> None:
+    """Raise RunError if the run is stale: `losses(config)` are the first losses that today's code gives."""
     today = list(losses(run.config))
-    if len(today) != len(run.canary) or not np.allclose(today, run.canary, rtol=tolerance, atol=0):
+    if not same_losses(today, run.canary, tolerance):
         raise RunError(
             f"{run.file} is stale: its first losses were {_short(run.canary)}, today's code gives {_short(today)}; "
             "train it again with `make experiments`, or undo the change"
@@ -144,7 +160,8 @@ def _short(losses: Sequence[float]) -> str:
     return "[" + ", ".join(f"{loss:.5g}" for loss in losses) + "]"
 
 
-def _write(file: Path, content: bytes) -> None:
+def write(file: Path, content: bytes) -> None:
+    """Write a file in one step: whoever reads it finds the old content or the new one."""
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         scratch.write_bytes(content)
@@ -162,24 +179,37 @@ def _validate(record: Any, file: Path) -> None:
     for name, kind in types.items():
         if not isinstance(record[name], getattr(kind, "__origin__", kind)):
             raise RunError(f"{file}: {name} is {record[name]!r}, expected {kind}; restore it from git")
+    seeds = len(record["seeds"])
     for part in ("curves", "summary", "canary"):
-        if bad := [number for number in _numbers(record[part]) if not math.isfinite(number)]:
-            raise RunError(f"{file}: {part} contains {bad[0]}; train the run again")
+        for number in _leaves(record[part]):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise RunError(f"{file}: in {part} {number!r} stands where a number belongs; restore it from git")
+            if not math.isfinite(number):
+                raise RunError(f"{file}: {part} contains {number}; train the run again")
     for name, curves in record["curves"].items():
-        if len(curves) != len(record["seeds"]):
-            raise RunError(f"{file}: {name} has {len(curves)} curves for {len(record['seeds'])} seeds")
+        if not isinstance(curves, list) or not all(isinstance(curve, list) for curve in curves):
+            raise RunError(f"{file}: {name} is no list of curves; restore it from git")
+        if len(curves) != seeds:
+            raise RunError(f"{file}: {name} has {len(curves)} curves for {seeds} seeds; train the run again")
     for name, value in record["summary"].items():
-        if isinstance(value, dict):
-            again = over_seeds(value["values"])
-            if not all(math.isclose(value[key], again[key], rel_tol=1e-9, abs_tol=1e-12) for key in ("mean", "std")):
-                raise RunError(f"{file}: mean or std of {name} is not that of its values; restore it from git")
+        if isinstance(value, int | float):
+            continue
+        if not _is_over_seeds(value, seeds):
+            raise RunError(f"{file}: {name} is {value!r}, expected a number, or mean, std and values of {seeds} seeds")
+        again = over_seeds(value["values"])
+        if not all(math.isclose(value[key], again[key], rel_tol=1e-9, abs_tol=1e-12) for key in ("mean", "std")):
+            raise RunError(f"{file}: mean or std of {name} is not that of its values; restore it from git")
 
 
-def _numbers(value: Any) -> list[float]:
+def _is_over_seeds(value: Any, seeds: int) -> bool:
+    if not isinstance(value, dict) or set(value) != {"mean", "std", "values"} or not isinstance(value["values"], list):
+        return False
+    numbers = [value["mean"], value["std"], *value["values"]]
+    return len(numbers) == 2 + seeds and all(isinstance(number, int | float) for number in numbers)
+
+
+def _leaves(value: Any) -> list[Any]:
+    """What stands in lists and dictionaries, however deep."""
     if isinstance(value, dict):
         value = list(value.values())
-    if isinstance(value, list):
-        return [number for item in value for number in _numbers(item)]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RunError(f"{value!r} stands where a number belongs")
-    return [value]
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]

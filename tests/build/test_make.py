@@ -83,3 +83,32 @@ def test_help_lists_every_verb_with_a_line(tree):
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for verb in verbs:
         assert f"make {verb} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["experiments"], ["-m", "hw2", "run"]),
+        (["experiments", "ONLY=magic/final toy"], ["-m", "hw2", "run", "magic/final", "toy"]),
+        (["audit", "ONLY=magic"], ["-m", "hw2", "audit", "magic"]),
+        (["search"], ["-m", "hw2", "search"]),
+        (
+            ["search", "STORAGE=a study.db", "TRIALS=9"],
+            ["-m", "hw2", "search", "--storage", "a study.db", "--trials", "9"],
+        ),
+    ],
+)
+def test_what_the_verbs_for_experiments_call(tree, arguments, called):
+    python = tree / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > arguments\n')
+    python.chmod(0o755)
+    assert make(tree, *arguments) == ["python"]
+    assert (tree / "arguments").read_text().splitlines() == called
+
+
+def test_what_a_killed_process_left_beside_the_runs_is_no_source(tree):
+    make(tree, "pdf")
+    (tree / "runs" / "t" / ".a.json.123").write_text("{")
+    touch(tree / "runs" / "t" / ".a.json.123")
+    assert make(tree, "pdf") == []

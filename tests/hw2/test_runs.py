@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-import time
+import subprocess
 
 import pytest
 import torch
@@ -58,8 +58,14 @@ def test_a_missing_run_names_the_remedy():
     ("change", "message"),
     [
         (lambda r: r["summary"]["test_accuracy"].update(mean=0.95), "mean or std of test_accuracy"),
-        (lambda r: r["summary"]["test_accuracy"]["values"].append(0.99), "mean or std of test_accuracy"),
-        (lambda r: r["summary"].update(parameters="many"), "'many' stands where a number belongs"),
+        (lambda r: r["summary"]["test_accuracy"].update(values=[0.8, 0.91]), "mean or std of test_accuracy"),
+        (lambda r: r["summary"]["test_accuracy"]["values"].append(0.99), "values of 2 seeds"),
+        (lambda r: r["summary"]["test_accuracy"].update(mean=[0.85]), "values of 2 seeds"),
+        (lambda r: r["summary"]["test_accuracy"].pop("std"), "expected a number, or mean, std and values"),
+        (lambda r: r["summary"].update(test_accuracy=[0.8, 0.9]), "expected a number, or mean, std and values"),
+        (lambda r: r["summary"].update(parameters="many"), "one.json: in summary 'many' stands where a number belongs"),
+        (lambda r: r["curves"].update(train_loss=1.0), "train_loss is no list of curves"),
+        (lambda r: r["curves"].update(train_loss=[1.0, 0.5]), "train_loss is no list of curves"),
         (lambda r: r["curves"]["train_loss"].pop(), "1 curves for 2 seeds"),
         (lambda r: r["curves"]["train_loss"][0].append(math.nan), "curves contains nan"),
         (lambda r: r["canary"].append(math.inf), "canary contains inf"),
@@ -128,9 +134,44 @@ def test_the_canary_gets_the_recorded_config():
 
 
 def test_provenance_says_where_a_run_comes_from():
-    found = runs.provenance("digest", torch.device("cpu"), time.perf_counter() - 5)
+    found = runs.provenance("digest")
     assert len(found["commit"]) == 40
     assert found["data_sha256"] == "digest"
     assert found["versions"]["torch"] == torch.__version__
-    assert 5 <= found["seconds"] < 60
     json.dumps(found)
+
+
+def test_uncommitted_changes_are_those_of_the_code(monkeypatch, tmp_path):
+    def git(*arguments):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    for name in ("code/a.py", "pyproject.toml", "requirements.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("init")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-m", "a")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "one.json").write_text("{}")
+    assert not runs.provenance("")["uncommitted_changes"]
+    (tmp_path / "code" / "a.py").write_text("2")
+    assert runs.provenance("")["uncommitted_changes"]
+
+
+def test_one_value_has_no_standard_deviation():
+    with pytest.raises(runs.RunError, match="two seeds or more"):
+        runs.over_seeds([0.8])
+
+
+def test_weights_of_the_run_that_was_replaced_are_removed(folder):
+    runs.save(RUN, WEIGHTS)
+    runs.save(RUN)
+    assert [file.name for file in (folder / "toy").iterdir()] == ["one.json"]
+
+
+def test_a_device_is_described_with_its_name():
+    assert runs.describe(torch.device("cpu")) == runs.describe("cpu")
+    assert runs.describe("cpu").startswith("cpu: ")
+    if torch.cuda.is_available():
+        assert torch.cuda.get_device_name() in runs.describe("cuda")

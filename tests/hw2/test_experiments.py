@@ -1,0 +1,544 @@
+"""Recording, reuse, resumption and audit of runs, on toy experiments: linear models of four inputs, two seeds."""
+
+import hashlib
+import importlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+
+from hw2 import experiments, runs
+from hw2.cli import main
+from hw2.data import DataError
+
+TOY = """
+import os
+import signal
+
+import numpy as np
+import torch
+
+from hw2 import data, training
+from hw2.tasks import Experiment, Result
+
+
+def no_source(path):
+    raise OSError("no network here")
+
+
+POINTS = b"21"  # the data: the seed of the test points
+FILE = data.DataFile("points.txt", {digest!r}, len(POINTS), "https://example.org/points.txt", no_source)
+CONFIG = {{"learning_rate": 0.1, "epochs": 4, "features": (0, 1, 2, 3)}}
+SEEDS = [1, 2]
+KILL_AT = os.environ.get("TOY_KILL_AT")  # the epoch, over both seeds, in which the process is killed
+epochs = []  # one entry for each epoch that this process has trained
+
+
+def points(seed, rows=256):
+    rng = np.random.default_rng(seed)
+    x = torch.tensor(rng.standard_normal((rows, 4)), dtype=torch.float32)
+    return x, (x[:, 0] > x[:, 1] * x[:, 2]).float()
+
+
+def loss(logits, y):
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits.squeeze(1), y)
+
+
+def build(config, seed):
+    torch.manual_seed(seed)
+    model = torch.nn.Linear(len(config["features"]), 1)
+    optimizer = torch.optim.SGD(model.parameters(), config["learning_rate"], momentum=config.get("momentum", 0.9))
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config["epochs"])
+    return training.State(model, optimizer, scheduler, [np.random.default_rng(seed)])
+
+
+def step(state, x, y):
+    value = loss(state.model(x), y)
+    state.optimizer.zero_grad()
+    value.backward()
+    state.optimizer.step()
+    return value.item()
+
+
+def train(config, folder):
+    data.locate(FILE)
+    x, y = points(7)
+    curves, weights = [], {{}}
+    for seed in SEEDS:
+        state = build(config, seed)
+
+        def epoch(state=state):
+            epochs.append(seed)
+            if len(epochs) == int(KILL_AT or 0):
+                os.kill(os.getpid(), signal.SIGKILL)
+            losses = [step(state, x[rows], y[rows]) for rows in np.split(state.generators[0].permutation(256), 8)]
+            state.scheduler.step()
+            return {{"train_loss": sum(losses) / len(losses)}}
+
+        curves.append(training.fit(state, config["epochs"], epoch, folder / f"{{seed}}.safetensors")["train_loss"])
+        weights |= {{f"{{seed}}.{{name}}": value for name, value in state.model.state_dict().items()}}
+    summary = evaluate(config, weights) | {{"parameters": 5}}
+    return Result(config, SEEDS, {{"train_loss": curves}}, summary, weights)
+
+
+def canary(config):
+    assert isinstance(config["features"], list), "a config as it is read from JSON has no tuples"
+    state = build(config, 0)
+    return [step(state, *points(0, 64)) for _ in range(3)]
+
+
+def evaluate(config, weights):
+    x, y = points(int(data.locate(FILE).read_text()), 500)
+    accuracies = []
+    for seed in SEEDS:
+        model = torch.nn.Linear(4, 1)
+        model.load_state_dict({{name: weights[f"{{seed}}.{{name}}"] for name in ("weight", "bias")}})
+        accuracies.append(((model(x).squeeze(1) > 0) == y.bool()).double().mean().item())
+    return {{"test_accuracy": accuracies}}
+
+
+def experiment(**changes):
+    config = CONFIG | changes
+    return Experiment(config, FILE, lambda folder: train(config, folder), canary, evaluate)
+
+
+EXPERIMENTS = {{"one": experiment(), "two": experiment(learning_rate=0.02)}}
+""".format(digest=hashlib.sha256(b"21").hexdigest())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """More threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """The toy task, with its data at hand and all folders in `tmp_path`."""
+    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "points.txt").write_text("21")
+    monkeypatch.setenv("HW2_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("HW2_DATA_MIRROR", raising=False)
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(experiments, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(experiments, "PACKAGE", "")
+    monkeypatch.setattr(experiments, "TASKS", {"toy": ("toy",)})
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("toy")
+    del sys.modules["toy"]
+
+
+@pytest.fixture
+def recorded(toy):
+    """The first toy experiment, recorded."""
+    return experiments.record("toy/one")
+
+
+def interrupted(toy, monkeypatch, epoch: int, key: str = "toy/one") -> None:
+    """Train until an epoch, counted over both seeds, fails."""
+    step = toy.step
+
+    def failing(*arguments):
+        if len(toy.epochs) == epoch:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(toy, "step", failing)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.record(key)
+    monkeypatch.setattr(toy, "step", step)
+    toy.epochs.clear()
+
+
+SCRIPT = """
+import os, pathlib, sys
+from hw2 import cli, experiments, runs
+
+runs.RUNS, experiments.CHECKPOINTS = pathlib.Path(os.environ["RUNS"]), pathlib.Path(os.environ["CHECKPOINTS"])
+experiments.PACKAGE, experiments.TASKS = "", {"toy": ("toy",)}
+if os.environ.get("RANK", "0") != "0":
+    runs.save = experiments._prepare = None  # to call them is an error
+sys.exit(cli.main(["run", "toy/one"]))
+"""
+
+
+def start(tmp_path, **environment):
+    """A process of its own that records the first toy experiment."""
+    environment = {"PYTHONPATH": tmp_path, "CHECKPOINTS": tmp_path / "checkpoints", "OMP_NUM_THREADS": 1} | environment
+    environment = os.environ | {name: str(value) for name, value in environment.items()}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def edit(run, change) -> None:
+    record = json.loads(run.file.read_text())
+    change(record)
+    run.file.write_text(json.dumps(record))
+
+
+def set_weights(run, weights, digest: bool) -> None:
+    """Put other weights into the place of the recorded ones, with their digest in the run or without."""
+    content = safetensors.torch.save(weights)
+    run.weights_file.write_bytes(content)
+    if digest:
+        edit(run, lambda r: r["provenance"].update(weights_sha256=hashlib.sha256(content).hexdigest()))
+
+
+# --- recording ---
+
+
+def test_a_recorded_run_is_read_back(toy, recorded, tmp_path):
+    run = experiments.get("toy", "one")
+    assert run == recorded
+    assert run.config == {"learning_rate": 0.1, "epochs": 4, "features": [0, 1, 2, 3]}
+    assert [len(curve) for curve in run.curves["train_loss"]] == [4, 4]
+    accuracy, weights = run.summary["test_accuracy"], runs.load_weights(run)
+    assert accuracy["values"] == toy.evaluate(run.config, weights)["test_accuracy"]
+    assert accuracy["std"] == pytest.approx(torch.tensor(accuracy["values"], dtype=torch.float64).std().item())
+    assert min(accuracy["values"]) > 0.6
+    assert run.summary["parameters"] == 5
+    assert run.canary == toy.canary(run.config)
+    assert run.provenance["data_sha256"] == toy.FILE.sha256
+    assert run.provenance["device"].startswith("cpu: ")
+    assert 0 <= run.provenance["seconds"] < 60
+    assert not (tmp_path / "checkpoints" / "toy" / "one").exists()
+
+
+def test_only_outdated_runs_are_trained(toy, capsys):
+    assert main(["run"]) == 0
+    assert len(toy.epochs) == 16
+    out = capsys.readouterr().out
+    accuracy = experiments.get("toy", "two").summary["test_accuracy"]
+    assert "toy/one: training, " in out
+    assert "one.json not found" in out
+    assert f"test_accuracy {100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f} %" in out
+    toy.epochs.clear()
+    assert main(["run"]) == 0
+    assert toy.epochs == []
+    assert capsys.readouterr().out.count("nothing to do") == 2
+    experiments.get("toy", "two").file.unlink()
+    assert main(["run", "toy"]) == 0
+    assert len(toy.epochs) == 8
+    assert experiments.outdated("toy/two") == ""
+
+
+def test_a_key_selects_one_experiment_and_force_trains_what_is_good(toy, recorded):
+    toy.epochs.clear()
+    assert main(["run", "toy/one", "--force"]) == 0
+    assert len(toy.epochs) == 8
+    assert "two.json not found" in experiments.outdated("toy/two")
+
+
+def test_unknown_keys_name_the_known_ones(toy, capsys):
+    for command in ("run", "audit"):
+        assert main([command, "toy/three"]) == 1
+        assert "error: no experiment 'toy/three'; there are: toy/one, toy/two\n" in capsys.readouterr().err
+        assert main([command, "to"]) == 1
+    with pytest.raises(runs.RunError, match="no experiment 'toy/three'"):
+        experiments.get("toy", "three")
+
+
+def test_a_failed_experiment_does_not_keep_the_others_from_training(toy, capsys, monkeypatch):
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(learning_rate=float("inf")))
+    assert main(["run"]) == 1
+    assert "error: toy/one: " in capsys.readouterr().err
+    assert experiments.outdated("toy/two") == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda result: replace(result, config={"learning_rate": 0.3}), "trained with another config"),
+        (lambda result: replace(result, config=result.config | {"momentum": 0}), "momentum was 0, now there is none"),
+        (lambda result: replace(result, weights={k: -v for k, v in result.weights.items()}), "its weights as recorded"),
+        (lambda result: replace(result, weights={}), "cannot be evaluated"),
+        (lambda result: replace(result, summary={}), "test_accuracy is None, its weights give"),
+        (lambda result: replace(result, seeds=[1]), "2 curves for 1 seeds"),
+        (lambda result: replace(result, summary=result.summary | {"auc": [0.5]}), "no standard deviation"),
+    ],
+)
+def test_a_result_that_does_not_hold_is_not_recorded(toy, monkeypatch, tmp_path, change, message):
+    experiment = toy.experiment()
+    wrong = replace(experiment, train=lambda folder: change(experiment.train(folder)))
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", wrong)
+    with pytest.raises(runs.RunError, match=message):
+        experiments.record("toy/one")
+    assert list(tmp_path.glob("runs/toy/one*")) == []
+    assert (tmp_path / "checkpoints" / "toy" / "one").is_dir()
+
+
+def test_weights_of_a_run_that_has_none_any_more_are_removed(toy, recorded, monkeypatch):
+    assert recorded.weights_file.is_file()
+    experiment = toy.experiment()
+    bare = replace(
+        experiment, train=lambda folder: replace(experiment.train(folder), weights={}), evaluate=None, config=toy.CONFIG
+    )
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", bare)
+    run = experiments.record("toy/one", fresh=True)
+    assert not run.weights_file.exists()
+    assert experiments.outdated("toy/one") == ""
+    assert experiments.audit("toy/one") == []
+
+
+# --- stale runs ---
+
+
+def test_a_changed_hyper_parameter_makes_a_run_stale(toy, recorded, monkeypatch, capsys):
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(learning_rate=0.2))
+    with pytest.raises(runs.RunError, match=r"one.json is stale: learning_rate was 0.1, now it is 0.2; train it again"):
+        experiments.get("toy", "one")
+    assert main(["run", "toy/one"]) == 0
+    assert "learning_rate was 0.1, now it is 0.2" in capsys.readouterr().out
+    assert experiments.get("toy", "one").config["learning_rate"] == 0.2
+
+
+def test_changed_training_code_makes_a_run_stale(toy, recorded, monkeypatch):
+    loss = toy.loss
+    monkeypatch.setattr(toy, "loss", lambda logits, y: loss(logits, 0.9 * y))
+    with pytest.raises(runs.RunError, match=r"one.json is stale: its first losses were"):
+        experiments.get("toy", "one")
+    assert main(["audit", "toy/one"]) == 1
+    assert main(["run", "toy/one"]) == 0
+    assert experiments.get("toy", "one").canary != recorded.canary
+
+
+def test_a_new_hyper_parameter_is_stale_where_it_changes_the_training(toy, recorded, monkeypatch):
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.9))
+    assert experiments.get("toy", "one") == recorded
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.5))
+    assert "its first losses were" in experiments.outdated("toy/one")
+
+
+def test_nested_hyper_parameters_are_compared():
+    old = {"net": {"width": 8, "act": "relu"}, "seed": 1}
+    assert experiments._changes(old, {"net": {"width": 8, "act": "relu", "depth": 2}, "seed": 1}) == []
+    assert experiments._changes(old, {"net": {"width": 9}, "seed": 1}) == [
+        "net.width was 8, now it is 9",
+        "net.act was 'relu', now there is none",
+    ]
+    assert experiments._changes(old, {"net": 3, "seed": 1}) == [f"net was {old['net']!r}, now it is 3"]
+
+
+def test_a_run_on_other_data_is_stale(toy, recorded, monkeypatch):
+    other = replace(toy.experiment(), data=replace(toy.FILE, sha256="0" * 64))
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", other)
+    assert f"its data had SHA-256 {toy.FILE.sha256}" in experiments.outdated("toy/one")
+
+
+def test_damaged_weights_are_a_reason_to_train(toy, recorded):
+    recorded.weights_file.write_bytes(b"")
+    assert "one.safetensors has SHA-256" in experiments.outdated("toy/one")
+    recorded.weights_file.unlink()
+    assert "one.safetensors not found" in experiments.outdated("toy/one")
+
+
+# --- killed trainings ---
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(toy, monkeypatch, tmp_path, capsys):
+    expected = runs.load_weights(experiments.record("toy/one"))
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "again")
+    toy.epochs.clear()
+    process = start(tmp_path, RUNS=tmp_path / "again", TOY_KILL_AT="7")
+    _, error = process.communicate()
+    assert process.returncode == -9, error
+    assert not list(tmp_path.glob("again/toy/*"))
+    assert main(["run", "toy/one"]) == 0
+    assert "goes on from the checkpoints in" in capsys.readouterr().out
+    assert toy.epochs == [2, 2]
+    found = runs.load_weights(experiments.get("toy", "one"))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_of_two_processes_the_first_records(toy, monkeypatch, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    process = start(tmp_path, **job, RANK="1", LOCAL_RANK="1", RUNS=tmp_path / "runs")
+    for name, value in (job | {"RANK": "0", "LOCAL_RANK": "0"}).items():
+        monkeypatch.setenv(name, value)
+    try:
+        run = experiments.record("toy/one")
+        _, error = process.communicate()
+    finally:
+        process.kill()
+    assert process.returncode == 0, error
+    assert experiments.get("toy", "one") == run
+    assert not (tmp_path / "checkpoints" / "toy" / "one").exists()
+
+
+def test_the_seconds_of_a_resumed_training_are_those_that_led_to_the_result(toy, monkeypatch, tmp_path):
+    interrupted(toy, monkeypatch, 6)
+    folder = tmp_path / "checkpoints" / "toy" / "one"
+    note = json.loads((folder / "origin.json").read_text())
+    for file in folder.glob("*.safetensors"):
+        os.utime(file, (note["started"], note["started"] + 50))
+    interrupted(toy, monkeypatch, 1)
+    assert json.loads((folder / "origin.json").read_text())["seconds"] == pytest.approx(50)
+    # killed again before the next checkpoint: what the second attempt took led to nothing
+    for file in folder.iterdir():
+        os.utime(file, (0, 0))
+    start = time.perf_counter()
+    seconds = experiments.record("toy/one").provenance["seconds"]
+    assert 50 <= seconds < 50.1 + time.perf_counter() - start
+
+
+@pytest.mark.parametrize("change", ["config", "code", "data", "note"])
+def test_checkpoints_of_something_else_are_not_used(toy, monkeypatch, tmp_path, capsys, change):
+    interrupted(toy, monkeypatch, 6)
+    if change == "config":  # what the canary does not see
+        monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(epochs=5))
+    elif change == "code":
+        loss = toy.loss
+        monkeypatch.setattr(toy, "loss", lambda logits, y: loss(logits, 0.9 * y))
+    elif change == "data":
+        monkeypatch.setitem(toy.EXPERIMENTS, "one", replace(toy.experiment(), data=replace(toy.FILE, sha256="0" * 64)))
+    else:
+        (tmp_path / "checkpoints" / "toy" / "one" / "origin.json").write_text("")
+    run = experiments.record("toy/one")
+    assert len(toy.epochs) == 2 * run.config["epochs"]
+    assert "they are of another config, code or data" in capsys.readouterr().out
+
+
+def test_a_fresh_start_forgets_the_checkpoints(toy, monkeypatch, capsys):
+    interrupted(toy, monkeypatch, 6)
+    experiments.record("toy/one", fresh=True)
+    assert len(toy.epochs) == 8
+    assert "as asked" in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_refused_and_stays(toy, monkeypatch, tmp_path, capsys):
+    interrupted(toy, monkeypatch, 6)
+    file = tmp_path / "checkpoints" / "toy" / "one" / "2.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert main(["run", "toy/one"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: toy/one: {file} is no checkpoint of this network")
+    assert file.is_file()
+    assert main(["run", "toy/one", "--force"]) == 0
+
+
+def test_a_kill_between_the_two_files_of_a_run_loses_nothing(toy, recorded, monkeypatch, capsys):
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(learning_rate=0.2))
+    write = runs.write
+
+    def full(file, content):
+        if file.name == "one.json":
+            file.with_name(f".{file.name}.123").write_bytes(content[:9])
+            raise OSError(28, "No space left on device")
+        write(file, content)
+
+    monkeypatch.setattr(runs, "write", full)
+    assert main(["run", "toy/one"]) == 1
+    assert "error: toy/one: [Errno 28] No space left on device" in capsys.readouterr().err
+    monkeypatch.setattr(runs, "write", write)
+    toy.epochs.clear()
+    assert main(["run", "toy/one"]) == 0
+    assert toy.epochs == []  # the last checkpoint has it all
+    assert experiments.get("toy", "one").config["learning_rate"] == 0.2
+    assert sorted(file.name for file in recorded.file.parent.iterdir()) == ["one.json", "one.safetensors"]
+
+
+# --- audit ---
+
+
+def test_a_good_run_passes_the_audit(toy, recorded, capsys):
+    (comparison,) = experiments.audit("toy/one")
+    values = recorded.summary["test_accuracy"]["values"]
+    assert comparison == ("test_accuracy", values, values)
+    assert main(["audit", "toy/one"]) == 0
+    out = capsys.readouterr().out
+    assert f"{recorded.summary['test_accuracy']['mean']:.5f}" in out
+    assert "not recomputed: parameters" in out
+    assert "1 of 1 runs audited" in out
+
+
+def by(amount):
+    """An edit of the accuracy of the second seed that is consistent: values, mean and standard deviation."""
+
+    def change(run):
+        values = run.summary["test_accuracy"]["values"]
+        values = [values[0], values[1] + amount]
+        edit(run, lambda r: r["summary"].update(test_accuracy=runs.over_seeds(values)))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (by(0.002), r"one.json: test_accuracy of seed 2 is .*, but its weights give .* restore both files from git"),
+        (lambda run: set_weights(run, {k: -v for k, v in runs.load_weights(run).items()}, False), "SHA-256"),
+        (
+            lambda run: set_weights(run, {k: -v for k, v in runs.load_weights(run).items()}, True),
+            "but its weights give",
+        ),
+        (lambda run: set_weights(run, {"1.weight": torch.ones(2)}, True), r"one.safetensors cannot be evaluated"),
+        (lambda run: run.file.write_text(run.file.read_text()[:-20]), "one.json is damaged"),
+        (lambda run: run.file.unlink(), "one.json not found"),
+        (lambda run: edit(run, lambda r: r["summary"].pop("test_accuracy")), "test_accuracy is None"),
+        (lambda run: edit(run, lambda r: r["summary"].update(test_accuracy=0.9)), "test_accuracy is 0.9"),
+        (lambda run: edit(run, lambda r: r["provenance"].pop("data_sha256")), "its data had SHA-256 None"),
+    ],
+)
+def test_what_the_audit_refuses(recorded, capsys, damage, message):
+    damage(recorded)
+    assert main(["audit", "toy/one"]) == 1
+    printed = capsys.readouterr()
+    assert re.search(f"^error: .*{message}", printed.err, re.MULTILINE)
+    assert "✗ toy/one" in printed.out
+
+
+def test_the_rounding_of_another_processor_passes_the_audit(recorded):
+    by(0.0004)(recorded)
+    assert main(["audit", "toy/one"]) == 0
+
+
+def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):
+    (tmp_path / "data" / "points.txt").unlink()
+    with pytest.raises(DataError):
+        experiments.audit("toy/one")
+    assert main(["audit", "toy/one"]) == 1  # nothing was audited
+    printed = capsys.readouterr()
+    assert "not audited, its data is not at hand" in printed.out
+    assert f"Put it (SHA-256 {toy.FILE.sha256}, 2 bytes) into {tmp_path / 'data'}" in printed.err
+    assert "error" not in printed.err
+
+
+def test_what_was_not_audited_is_no_failure_beside_what_was(toy, recorded, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(toy.EXPERIMENTS, "two", replace(toy.EXPERIMENTS["two"], evaluate=None))
+    experiments.record("toy/two")
+    (tmp_path / "data" / "points.txt").unlink()
+    assert main(["audit"]) == 0
+    printed = capsys.readouterr()
+    assert "1 of 2 runs audited" in printed.out
+    assert "not recomputed: parameters, test_accuracy" in printed.out
+    assert "toy/one is not audited: points.txt not found" in printed.err
+
+
+def test_without_the_data_nothing_is_trained(toy, tmp_path, capsys):
+    (tmp_path / "data" / "points.txt").unlink()
+    assert main(["run", "toy/one"]) == 1
+    assert "error: toy/one: points.txt not found. Put it" in capsys.readouterr().err
+
+
+def test_the_experiments_of_the_report_are_complete():
+    """The real registry, without training: keys, configs that JSON can hold, data files."""
+    found = experiments.registry()
+    assert found
+    for key, experiment in found.items():
+        assert key.count("/") == 1
+        assert experiments._as_read(experiment.config)
