@@ -1,4 +1,7 @@
-"""`hw2 verify` on the real report, on a damaged copy of it, and on one part."""
+"""`hw2 verify` on the real report, on a damaged copy of it, and on one part; what the other commands are given.
+
+`hw2 run` and `hw2 audit` are tested in test_experiments.py.
+"""
 
 import shutil
 from pathlib import Path
@@ -7,6 +10,9 @@ import pytest
 
 from hw2 import pages, paths
 from hw2.cli import main
+from hw2.data import DataError
+from hw2.searching import SearchError
+from hw2.tasks import magic_search
 
 
 @pytest.fixture
@@ -60,3 +66,30 @@ def test_a_part_that_does_not_exist_is_an_error(capsys):
 def test_inspect_needs_a_pdf(capsys, tmp_path):
     assert main(["inspect", str(tmp_path / "none.pdf")]) == 1
     assert "no such file" in capsys.readouterr().err
+
+
+def test_the_search_gets_its_storage_and_trials(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(magic_search, "search", lambda *arguments: calls.append(arguments))
+    monkeypatch.setenv("HW2_STORAGE", "sqlite:///shared.db")
+    assert main(["search", "--storage", "a study.db", "--trials", "3"]) == 0
+    assert main(["search"]) == 0
+    assert calls == [("a study.db", 3), ("sqlite:///shared.db", magic_search.NETWORK.trials)]
+
+
+@pytest.mark.parametrize("error", [DataError("magic04.data not found"), SearchError("the study is another one")])
+def test_a_search_that_cannot_start_is_an_error(monkeypatch, capsys, error):
+    def search(storage, trials):
+        raise error
+
+    monkeypatch.setattr(magic_search, "search", search)
+    assert main(["search"]) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect", "run", "audit", "search"])
+def test_each_command_has_a_help_text(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert len(capsys.readouterr().out.split()) > 15

@@ -55,11 +55,16 @@ def split(frame: pd.DataFrame, seed: int = 211) -> Split:
     Copies of a row stay together: the different rows are split, and each copy goes where its original went, so that no
     test row is a copy of a row that was trained on. The shares therefore hold for the different rows.
     """
-    group = frame.groupby([*FEATURES, "class"], sort=False).ngroup().to_numpy()
+    group = copies(frame)
     label = frame["class"].to_numpy()[~frame.duplicated()]
     rest, test = train_test_split(np.arange(len(label)), test_size=0.2, stratify=label, random_state=seed)
     train, validation = train_test_split(rest, test_size=0.125, stratify=label[rest], random_state=seed)
     return Split(*(np.flatnonzero(np.isin(group, part)) for part in (train, validation, test)))
+
+
+def copies(frame: pd.DataFrame) -> np.ndarray:
+    """A number for each row (rows, int64), the same for exact copies; numbered from 0 as they first appear."""
+    return frame.groupby([*FEATURES, "class"], sort=False).ngroup().to_numpy()
 
 
 def arrays(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

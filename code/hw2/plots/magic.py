@@ -1,0 +1,170 @@
+"""Figures and tables of Task 2: the data, the training, and what the choices are worth."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hw2.data.magic import FEATURES
+from hw2.runs import Run
+from hw2.statistics import Interval, interval
+
+ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU"}
+MODELS = {
+    "network": "network",
+    "boosting, derived features": "boosting with derived features",
+    "boosting, tuned": "boosting",
+    "boosting, default": "boosting, untuned",
+    "forest, tuned": "random forest",
+    "logistic regression": "logistic regression",
+}
+KINDS = {"g": "gamma (signal)", "h": "hadron (background)"}
+
+
+def features(run: Run, before: str = "raw", after: str = "quantile") -> Figure:
+    """Density of each feature per class on the training rows, as it is given and after its transform."""
+    figure, axes = plt.subplots(4, 5, figsize=(5.9, 5.4))
+    for i, feature in enumerate(FEATURES):
+        for row, transform in ((i // 5 * 2, before), (i // 5 * 2 + 1, after)):
+            panel = axes[row, i % 5]
+            for j, kind in enumerate(KINDS):
+                edges, density = (run.curves[f"{transform}_{feature}_{part}"][0] for part in ("edges", kind))
+                panel.stairs(density, edges, color=f"C{j}", fill=True, alpha=0.3)
+                panel.stairs(density, edges, color=f"C{j}", label=KINDS[kind])
+            panel.set(yticks=[])
+            panel.locator_params(axis="x", nbins=3)
+            if transform == before:
+                panel.set_title(feature)
+        if i % 5 == 0:
+            axes[i // 5 * 2, 0].set_ylabel("as given")
+            axes[i // 5 * 2 + 1, 0].set_ylabel("transformed")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+def training(run: Run) -> Figure:
+    """Loss and accuracy over the epochs, on training and validation rows; bands from the lowest seed to the highest."""
+    figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.6))
+    for panel, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+        for i, part in enumerate(("train", "validation")):
+            band(panel, run.curves[f"{part}_{quantity}"], f"C{i}", part)
+        panel.set(xlabel="epoch", ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity])
+    axes[0].legend()
+    return figure
+
+
+def band(axes: Axes, curves: Sequence[Sequence[float]], color: str, label: str) -> None:
+    """The mean of some curves over the epochs from 1, with a band from the lowest to the highest."""
+    epochs = np.arange(1, len(curves[0]) + 1)
+    axes.fill_between(epochs, np.min(curves, axis=0), np.max(curves, axis=0), color=color, alpha=0.25, linewidth=0)
+    axes.plot(epochs, np.mean(curves, axis=0), color=color, label=label)
+
+
+def roc(run: Run, shares: Sequence[float]) -> Figure:
+    """Gammas kept over hadrons let through, with the operating points at the given shares of hadrons."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.8))
+    background, signal = np.array(run.curves["roc_background"][0]), np.array(run.curves["roc_signal"])
+    axes.fill_between(background, signal.min(axis=0), signal.max(axis=0), color="C0", alpha=0.25, linewidth=0)
+    axes.plot(background, signal.mean(axis=0), color="C0", label=f"network, {len(signal)} seeds")
+    points = [run.summary[f"signal_at_{share:g}"]["mean"] for share in shares]
+    axes.plot(shares, points, "o", color="C4", markersize=4, label="operating points")
+    for share, point in zip(shares, points, strict=True):
+        axes.annotate(
+            f"{point:.1%}", (share, point), (4, -3), textcoords="offset points", ha="left", va="top", fontsize=8
+        )
+    axes.plot(background, background, color="0.5", linestyle=":", label="guessing")
+    axes.set(xscale="log", xlim=(0.005, 1), ylim=(0, 1.02), xticks=[0.01, 0.1, 1], xticklabels=["1 %", "10 %", "100 %"])
+    axes.set(xlabel="hadrons let through", ylabel="gammas kept")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def comparison(run: Run) -> Figure:
+    """Test accuracy of each model on each split; a line joins the values of a split."""
+    figure, axes = plt.subplots(figsize=(5.9, 2.6))
+    values = 100 * np.array([run.summary[name]["values"] for name in MODELS])
+    axes.plot(values, color="0.75", linewidth=0.7, zorder=1)
+    for i, row in enumerate(values):
+        axes.scatter(np.full(len(row), i), row, s=14, color=f"C{i}", zorder=2)
+        axes.plot([i - 0.22, i + 0.22], [row.mean()] * 2, color="black", linewidth=1.6, zorder=3)
+    axes.set_xticks(range(len(MODELS)), [textwrap.fill(title, 13) for title in MODELS.values()])
+    axes.set_ylabel("test accuracy (%)")
+    return figure
+
+
+def difference(value: Mapping[str, Any], base: Mapping[str, Any]) -> Interval:
+    """Change of one number of a summary against another, paired over seeds or folds, with its interval."""
+    return interval(np.subtract(value["values"], base["values"]))
+
+
+def differences(run: Run, base: str) -> dict[str, Interval]:
+    """Change of each number of a summary against `base`."""
+    return {name: difference(value, run.summary[base]) for name, value in run.summary.items() if name != base}
+
+
+def ablations(found: Mapping[str, Interval]) -> Figure:
+    """What each undone choice changes, in percentage points, with intervals."""
+    figure, axes = plt.subplots(figsize=(5.9, 0.5 + 0.26 * len(found)))
+    ordered = sorted(found.items(), key=lambda item: -item[1].mean)
+    for i, (_, change) in enumerate(ordered):
+        axes.plot([100 * change.low, 100 * change.high], [i, i], color="C0", linewidth=2)
+        axes.plot(100 * change.mean, i, "o", color="C0", markersize=4)
+    axes.axvline(0, color="0.5", linewidth=0.8, linestyle=":")
+    axes.set(yticks=range(len(ordered)), yticklabels=[name for name, _ in ordered])
+    axes.invert_yaxis()
+    axes.set_xlabel("change of the validation accuracy (percentage points)")
+    return figure
+
+
+def importance(values: Mapping[str, float]) -> Figure:
+    """Share of the variance of the search's results that each hyper-parameter explains."""
+    figure, axes = plt.subplots(figsize=(4.6, 0.5 + 0.24 * len(values)))
+    ordered = sorted(values.items(), key=lambda item: item[1])
+    axes.barh([name.replace("_", " ") for name, _ in ordered], [value for _, value in ordered], color="C0", height=0.6)
+    axes.set_xlabel("importance")
+    return figure
+
+
+def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
+    """Training loss over the epochs, by title; bands from the lowest seed to the highest."""
+    figure, axes = plt.subplots(figsize=(4.6, 2.6))
+    for i, (title, values) in enumerate(curves.items()):
+        band(axes, values, f"C{i}", title)
+    axes.set(xlabel="epoch", ylabel="training cross-entropy")
+    axes.legend()
+    return figure
+
+
+def settings(run: Run, chosen: Mapping[str, object]) -> str:
+    """Markdown table of the chosen hyper-parameters, with the range or the choices of those that were searched for."""
+    rows = ["| Hyper-parameter | Value | Searched |", "|:---|:---|:---|"]
+    for name, value in chosen.items():
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        item = run.config["space"].get(name)
+        rows.append(f"| {name.replace('_', ' ')} | {shown} | {_range(item['attributes']) if item else ''} |")
+    return "\n".join(rows)
+
+
+def _range(item: Mapping[str, object]) -> str:
+    if "choices" in item:
+        return ", ".join(map(str, item["choices"]))
+    return f"{item['low']:g} to {item['high']:g}{', logarithmic' if item['log'] else ''}"
+
+
+def comparison_table(run: Run, overlap: float) -> str:
+    """Markdown table: each model's mean and standard deviation over the splits, and the network's paired lead.
+
+    `overlap` is the ratio of test to training rows, for the interval's correction.
+    """
+    rows = ["| Model | Mean | Std | Network better by | 95 % interval |", "|:---|---:|---:|---:|:---|"]
+    network = np.array(run.summary["network"]["values"])
+    for name, title in MODELS.items():
+        found = run.summary[name]
+        lead = interval(100 * (network - found["values"]), overlap)
+        paired = f"{lead.mean:+.2f} | {lead.low:+.2f} to {lead.high:+.2f}" if name != "network" else " | "
+        rows.append(f"| {title} | {100 * found['mean']:.2f} | {100 * found['std']:.2f} | {paired} |")
+    return "\n".join(rows)

@@ -1,0 +1,525 @@
+"""Task 2: an ensemble of multilayer perceptrons that tells gammas from hadrons in the MAGIC data.
+
+The recipe, top to bottom: hyper-parameters, data, model, training, evaluation, experiments. All members of the ensemble
+and all seeds of an experiment have the same shape, so they train at once, as batched matrix products.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.data import TensorDataset
+
+from hw2 import training
+from hw2.data import magic
+from hw2.tasks import Experiment, Result
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every hyper-parameter of the network and its training."""
+
+    members: int = 8  # networks whose probabilities are averaged
+    depth: int = 4  # hidden layers
+    width: int = 128  # units of a hidden layer
+    frequencies: int = 8  # of the periodic features of each feature; 0 for none
+    bandwidth: float = 0.1  # standard deviation of the initial frequencies
+    activation: str = "silu"
+    initialization: str = "kaiming_normal"
+    dropout: float = 0.2  # in steps of 1/256
+    learning_rate: float = 2e-3  # the largest of the one-cycle schedule
+    schedule: str = "one_cycle"  # or "constant"
+    weight_decay: float = 0.02  # AdamW's, on the weights of linear layers only
+    batch_size: int = 256
+    epochs: int = 20
+    transform: str = "quantile"  # of each feature by itself
+    derived: bool = True  # features of `derive` beside the ten given ones
+
+    def __post_init__(self) -> None:
+        choices = [
+            (self.activation, ACTIVATIONS),
+            (self.initialization, INITIALIZATIONS),
+            (self.schedule, ("one_cycle", "constant")),
+            (self.transform, TRANSFORMS),
+        ]
+        for value, known in choices:
+            if value not in known:
+                raise ValueError(f"{value!r} is unknown, expected one of {', '.join(known)}")
+
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {  # of a weight (fan_out, fan_in), in place
+    "kaiming_normal": lambda weight, g: nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=g),
+    "xavier_uniform": lambda weight, g: nn.init.xavier_uniform_(weight, generator=g),
+    "orthogonal": lambda weight, g: nn.init.orthogonal_(weight, generator=g),
+    "small_normal": lambda weight, g: nn.init.normal_(weight, 0, 0.005, generator=g),  # the assignment's example
+}
+
+
+# --- data ---
+
+TRANSFORMS = {
+    "standard": StandardScaler,
+    "quantile": lambda: QuantileTransformer(output_distribution="normal", subsample=None),
+    "log": lambda: make_pipeline(FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x))), StandardScaler()),
+}
+
+
+def derive(x: np.ndarray) -> np.ndarray:
+    """The given features and what an astronomer reads off them (Hillas 1985): rows x 10 in, rows x 25 out.
+
+    Position of the source relative to the shower's axis, elongation, light per area, angular sizes relative to the
+    distance, and the asymmetries relative to the shower's size, with and without their signs.
+    """
+    length, width, size, conc, conc1, asym, m3_long, m3_trans, alpha, dist = x.T
+    angle, extent = np.deg2rad(alpha), length + 1  # in mm; the 1 keeps quotients finite
+    signed = [asym, m3_long, m3_trans]
+    new = [
+        dist * np.cos(angle),
+        dist * np.sin(angle),  # the "miss" parameter: how far the axis passes from the source
+        width / extent,
+        size - np.log10(length * width + 1),
+        conc1 / conc,
+        length / (dist + 1),
+        width / (dist + 1),
+        asym / extent,
+        m3_long / extent,
+        *np.abs(signed),
+        *np.abs([asym / extent, m3_long / extent, m3_trans / (width + 1)]),
+    ]
+    return np.column_stack([x, *new])
+
+
+def preprocessor(config: Config) -> Pipeline:
+    """What the features go through: rows x 10 in; rows x 10, or 25 with derived ones, out, within [-5, 5]."""
+    return make_pipeline(
+        FunctionTransformer(derive if config.derived else None),
+        TRANSFORMS[config.transform](),
+        FunctionTransformer(np.clip, kw_args={"a_min": -5, "a_max": 5}),
+    )
+
+
+def prepare(config: Config, frame: pd.DataFrame, rows: np.ndarray, *others: np.ndarray) -> list[TensorDataset]:
+    """The training `rows` and `others` as float32 tensors (features, labels); transforms see the training rows only."""
+    x, y = magic.arrays(frame)
+    transform = preprocessor(config).fit(x[rows])
+    return [
+        TensorDataset(
+            torch.tensor(transform.transform(x[part]), dtype=torch.float32), torch.tensor(y[part], dtype=torch.float32)
+        )
+        for part in (rows, *others)
+    ]
+
+
+def folds(frame: pd.DataFrame, split: magic.Split) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Eight ways to part the rows that are not test rows into training and validation rows, 70 : 10 as in the split.
+
+    Each row is a validation row once; strata and copies are kept as in `magic.split`.
+    """
+    copy = magic.copies(frame)
+    rows = np.sort(np.concatenate([split.train, split.validation]))
+    different, first = np.unique(copy[rows], return_index=True)
+    parts = StratifiedKFold(8, shuffle=True, random_state=211).split(different, frame["class"].to_numpy()[rows][first])
+    held_out = [np.isin(copy[rows], different[validation]) for _, validation in parts]
+    return [(rows[~part], rows[part]) for part in held_out]
+
+
+# --- model ---
+
+
+class BatchedLinear(nn.Module):
+    """One linear layer of many networks: (networks, rows, fan_in) to (networks, rows, fan_out)."""
+
+    def __init__(self, networks: int, fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(networks, fan_in, fan_out))
+        self.bias = nn.Parameter(torch.zeros(networks, 1, fan_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Periodic(nn.Module):
+    """Each feature besides as sines and cosines with trained frequencies (Gorishniy et al. 2022, arXiv:2203.05556).
+
+    (networks, rows, features) to (networks, rows, features (1 + 2 frequencies)).
+    """
+
+    def __init__(self, networks: int, features: int, frequencies: int) -> None:
+        super().__init__()
+        self.frequency = nn.Parameter(torch.empty(networks, 1, features, frequencies))
+
+    def forward(self, x: Tensor) -> Tensor:
+        phase = (2 * torch.pi * x.unsqueeze(3) * self.frequency).flatten(2)
+        return torch.cat([x, phase.sin(), phase.cos()], dim=2)
+
+
+class Dropout(nn.Module):
+    """Dropout with one random generator per seed, so that a seed's masks do not depend on the seeds beside it.
+
+    A unit is dropped where a random byte is too small: that is many times faster than drawing a float for each.
+    """
+
+    def __init__(self, rate: float, generators: Sequence[np.random.Generator]) -> None:
+        super().__init__()
+        self.threshold = round(256 * rate)
+        self.generators = generators
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.training and self.threshold):
+            return x
+        drawn = b"".join(generator.bytes(x.numel() // len(self.generators)) for generator in self.generators)
+        dropped = torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(x.shape) < self.threshold
+        return x.masked_fill(dropped.to(x.device), 0) * (256 / (256 - self.threshold))
+
+
+class Ensemble(nn.Module):
+    """`members` perceptrons for each seed: (networks, rows, features) to logits (networks, rows).
+
+    `generators`, one per seed, are what dropout and `train` draw from.
+    """
+
+    def __init__(self, config: Config, features: int, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.seeds, self.members = len(seeds), config.members
+        self.generators = [np.random.default_rng(seed) for seed in seeds]
+        networks, layers, fan_in = len(seeds) * config.members, [], features
+        if config.frequencies:
+            layers.append(Periodic(networks, features, config.frequencies))
+            fan_in = features * (1 + 2 * config.frequencies)
+        for _ in range(config.depth):
+            layers += [
+                BatchedLinear(networks, fan_in, config.width),
+                ACTIVATIONS[config.activation](),
+                Dropout(config.dropout, self.generators),
+            ]
+            fan_in = config.width
+        self.layers = nn.Sequential(*layers, BatchedLinear(networks, fan_in, 1))
+        self._initialize(config, seeds)
+
+    @torch.no_grad()
+    def _initialize(self, config: Config, seeds: Sequence[int]) -> None:
+        for i, seed in enumerate(seeds):
+            generator, mine = torch.Generator().manual_seed(seed), slice(i * self.members, (i + 1) * self.members)
+            for layer in self.layers:
+                if isinstance(layer, BatchedLinear):
+                    for weight in layer.weight[mine]:
+                        INITIALIZATIONS[config.initialization](weight.T, generator)
+                elif isinstance(layer, Periodic):
+                    layer.frequency[mine].normal_(0, config.bandwidth, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).squeeze(2)
+
+
+# --- training ---
+
+
+def batches(model: Ensemble, data: TensorDataset, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch: features (networks, size, features) and labels (networks, size), each network in its own order."""
+    x, y = data.tensors
+    order = np.concatenate([g.random((model.members, len(x)), dtype=np.float32).argsort(1) for g in model.generators])
+    for rows in torch.from_numpy(order).split(size, dim=1)[: len(x) // size]:
+        yield x[rows], y[rows]
+
+
+def loss_function(logits: Tensor, label: Tensor) -> Tensor:
+    """Binary cross-entropy: mean over the rows, sum over the networks, so that each has the gradient it has alone."""
+    return binary_cross_entropy_with_logits(logits, label.expand_as(logits)) * len(logits)
+
+
+def build(config: Config, seeds: Sequence[int], rows: int, features: int) -> training.State:
+    """Model, optimizer and schedule for a training set of so many rows. Raises ValueError for less than one batch."""
+    if rows < config.batch_size:
+        raise ValueError(f"{rows} training rows are less than one batch of {config.batch_size}; lower batch_size")
+    model = Ensemble(config, features, seeds)
+    groups = [
+        {"params": [p for name, p in model.named_parameters() if name.endswith("weight")]},
+        {"params": [p for name, p in model.named_parameters() if not name.endswith("weight")], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    if config.schedule == "one_cycle":
+        steps = config.epochs * (rows // config.batch_size)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, steps)
+    else:
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    return training.State(model, optimizer, scheduler, model.generators)
+
+
+def step(state: training.State, x: Tensor, y: Tensor) -> Tensor:
+    """One step of the optimizer. Returns the logits (networks, rows) before it."""
+    logits = state.model(x)
+    state.optimizer.zero_grad()
+    loss_function(logits, y).backward()
+    state.optimizer.step()
+    state.scheduler.step()
+    return logits.detach()
+
+
+def train(
+    config: Config,
+    seeds: Sequence[int],
+    data: TensorDataset,
+    watched: Mapping[str, TensorDataset] | None = None,
+    checkpoints: Path | None = None,
+) -> tuple[Ensemble, dict[str, list[list[float]]]]:
+    """Train all seeds at once.
+
+    Returns the ensemble and its curves: for each data set of `watched` its loss and accuracy after every epoch,
+    `<name>_loss` and `<name>_accuracy`, one list per seed. With a folder for checkpoints, a killed training resumes.
+    """
+    state = build(config, seeds, *data.tensors[0].shape)
+    model = state.model
+
+    def epoch() -> dict[str, list[float]]:
+        model.train()
+        for x, y in batches(model, data, config.batch_size):
+            step(state, x, y)
+        numbers = {}
+        for name, other in (watched or {}).items():
+            numbers[f"{name}_loss"], numbers[f"{name}_accuracy"] = loss_and_accuracy(model, other)
+        return numbers
+
+    checkpoint = checkpoints and checkpoints / f"{_digest(config, seeds, data)}.safetensors"
+    curves = training.fit(state, config.epochs, epoch, checkpoint, f"{len(seeds)} x {config.members} networks")
+    return model, {name: [list(curve) for curve in zip(*values, strict=True)] for name, values in curves.items()}
+
+
+def _digest(config: Config, seeds: Sequence[int], data: TensorDataset) -> str:
+    """Names the checkpoint of one training among all others."""
+    content = json.dumps([asdict(config), list(seeds)]).encode() + data.tensors[0].numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+# --- evaluation ---
+
+
+@torch.inference_mode()
+def member_probabilities(model: Ensemble, x: Tensor) -> Tensor:
+    """P(hadron) of each row by each member: (seeds, members, rows)."""
+    model.eval()
+    networks = model.seeds * model.members
+    p = torch.cat([model(part.expand(networks, -1, -1)).sigmoid() for part in x.split(1024)], dim=1)
+    return p.view(model.seeds, model.members, -1)
+
+
+def probabilities(model: Ensemble, x: Tensor) -> Tensor:
+    """P(hadron) of each row (seeds, rows): the mean over the members of a seed."""
+    return member_probabilities(model, x).mean(dim=1)
+
+
+def accuracy_of_size(model: Ensemble, data: TensorDataset, size: int) -> list[float]:
+    """Accuracy of ensembles of `size` of the members, one number per seed: the mean over disjoint ensembles."""
+    p = torch.stack([some.mean(dim=1) for some in member_probabilities(model, data.tensors[0]).split(size, dim=1)])
+    return ((p > 0.5) == data.tensors[1].bool()).double().mean(dim=(0, 2)).tolist()
+
+
+def loss_and_accuracy(model: Ensemble, data: TensorDataset) -> tuple[list[float], list[float]]:
+    """Cross-entropy and accuracy of the ensemble, one number per seed each."""
+    x, y = data.tensors
+    p = probabilities(model, x).double().clamp(1e-12, 1 - 1e-12)
+    loss = -(y * p.log() + (1 - y) * (1 - p).log()).mean(dim=1)
+    return loss.tolist(), ((p > 0.5) == y.bool()).double().mean(dim=1).tolist()
+
+
+BACKGROUND = (0.01, 0.02, 0.05, 0.1, 0.2)  # shares of hadrons let through at which the data's authors compare methods
+ROC_GRID = tuple(np.linspace(0, 1, 201).tolist())
+
+
+def signal_efficiency(p: np.ndarray, label: np.ndarray, background: Sequence[float]) -> np.ndarray:
+    """Share of the gammas that is kept where the given shares of hadrons are let through.
+
+    Between two thresholds the ROC curve is taken as a straight line. `p` is P(hadron), `label` 1 for hadrons.
+    """
+    let_through, kept, _ = roc_curve(label == 0, 1 - p)
+    return np.interp(background, let_through, kept)
+
+
+def test_numbers(model: Ensemble, data: TensorDataset) -> dict[str, list[float]]:
+    """All that is reported of the test set, one number per seed each."""
+    p, y = probabilities(model, data.tensors[0]).numpy(), data.tensors[1].numpy()
+    loss, accuracy = loss_and_accuracy(model, data)
+    efficiency = np.array([signal_efficiency(row, y, BACKGROUND) for row in p])
+    return {
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "test_auc": [float(roc_auc_score(y, row)) for row in p],
+        "gamma_accuracy": (p[:, y == 0] <= 0.5).mean(axis=1).tolist(),
+        "hadron_accuracy": (p[:, y == 1] > 0.5).mean(axis=1).tolist(),
+    } | {f"signal_at_{share:g}": efficiency[:, i].tolist() for i, share in enumerate(BACKGROUND)}
+
+
+# --- experiments ---
+
+SEEDS = [211, 212, 213, 214, 215]
+BATCHED = (1, 8, 40)  # networks that train at once, to see what that gains
+SIZES = (1, 2, 4, 8)  # of ensembles, to see what the members are worth
+INITIALIZED = {name: replace(Config(), initialization=name) for name in ("xavier_uniform", "small_normal")}
+_CHANGES: dict[str, dict[str, Any]] = {
+    "as chosen": {},
+    "twice the epochs": {"epochs": 2 * Config.epochs},
+    "no derived features": {"derived": False},
+    "no periodic features": {"frequencies": 0},
+    "standardized, not quantiles": {"transform": "standard"},
+    "no dropout": {"dropout": 0.0},
+    "no weight decay": {"weight_decay": 0.0},
+    "constant learning rate": {"schedule": "constant", "learning_rate": Config.learning_rate / 4},
+    "ReLU": {"activation": "relu"},
+    "one hidden layer": {"depth": 1},
+}
+ABLATIONS = {name: replace(Config(), **{"members": 2, **change}) for name, change in _CHANGES.items()}
+
+
+def records(configs: Mapping[str, Config]) -> dict[str, Any]:
+    """Configs as they are recorded."""
+    return {name: asdict(config) for name, config in configs.items()}
+
+
+@cache
+def load() -> tuple[pd.DataFrame, magic.Split, np.ndarray]:
+    """The data, the split of the assignment, and its training and validation rows together."""
+    frame = magic.load()
+    split = magic.split(frame)
+    return frame, split, np.sort(np.concatenate([split.train, split.validation]))
+
+
+def cross_validate(config: Config, fold: int, seed: int) -> float:
+    """Validation accuracy on one of the eight folds of the real data."""
+    frame, split, _ = load()
+    data, validation = prepare(config, frame, *folds(frame, split)[fold])
+    return loss_and_accuracy(train(config, [seed], data)[0], validation)[1][0]
+
+
+def final(checkpoints: Path) -> Result:
+    """The chosen network: curves of a training on the training rows, test numbers after one on all rows but test."""
+    config = Config()
+    frame, split, rest = load()
+    data, validation = prepare(config, frame, split.train, split.validation)
+    model, curves = train(config, SEEDS, data, {"train": data, "validation": validation}, checkpoints)
+    summary = {f"validation_accuracy_of_{size}": accuracy_of_size(model, validation, size) for size in SIZES}
+    data, test = prepare(config, frame, rest, split.test)
+    model, refitted = train(config, SEEDS, data, {"rest": data}, checkpoints)
+    weights = {name: value.half() for name, value in model.state_dict().items()}
+    model.load_state_dict(weights)  # what is reported is what the recorded weights give
+    p, y = probabilities(model, test.tensors[0]).numpy(), test.tensors[1].numpy()
+    curves["roc_background"] = [list(ROC_GRID)] * len(SEEDS)
+    curves["roc_signal"] = [signal_efficiency(row, y, ROC_GRID).tolist() for row in p]
+    summary["validation_accuracy"] = [curve[-1] for curve in curves["validation_accuracy"]]
+    return Result(asdict(config), SEEDS, curves | refitted, summary | test_numbers(model, test), weights)
+
+
+def evaluate_final(config: dict[str, Any], weights: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """The test numbers of recorded weights."""
+    chosen = Config(**config)
+    frame, split, rest = load()
+    _, test = prepare(chosen, frame, rest, split.test)
+    model = Ensemble(chosen, test.tensors[0].shape[1], SEEDS)
+    model.load_state_dict(dict(weights))
+    return test_numbers(model, test)
+
+
+def initializations(checkpoints: Path) -> Result:
+    """The chosen network from other initial weights, trained on all rows but test, with an optimizer for each."""
+    frame, split, rest = load()
+    curves, summary = {}, {}
+    for name, config in INITIALIZED.items():
+        data, test = prepare(config, frame, rest, split.test)
+        model, found = train(config, SEEDS, data, {"rest": data}, checkpoints)
+        curves |= {f"{name}_{curve}": values for curve, values in found.items()}
+        summary[name] = loss_and_accuracy(model, test)[1]
+    return Result(records(INITIALIZED), SEEDS, curves, summary)
+
+
+def ablations(checkpoints: Path) -> Result:
+    """Validation accuracy on the eight folds, as chosen and with one choice undone at a time."""
+    frame, split, _ = load()
+    summary: dict[str, list[float]] = {name: [] for name in ABLATIONS}
+    for name, config in ABLATIONS.items():
+        for fold, (rows, held_out) in enumerate(folds(frame, split)):
+            data, validation = prepare(config, frame, rows, held_out)
+            model, _ = train(config, [fold], data, checkpoints=checkpoints)
+            summary[name] += loss_and_accuracy(model, validation)[1]
+    return Result(records(ABLATIONS), list(range(8)), {}, summary)
+
+
+def batching(_: Path) -> Result:
+    """Seconds that one epoch takes for some numbers of networks that train at once: the median of three epochs."""
+    frame, split, _ = load()
+    summary = {}
+    for members in BATCHED:
+        config = replace(Config(), members=members)
+        (data,) = prepare(config, frame, split.train)
+        state, seconds = build(config, [0], *data.tensors[0].shape), []
+        for _ in range(3):
+            start = time.perf_counter()
+            for x, y in batches(state.model, data, config.batch_size):
+                step(state, x, y)
+            seconds.append(time.perf_counter() - start)
+        summary[f"seconds_of_{members}"] = sorted(seconds)[1]
+    return Result(asdict(Config()), [0], {}, summary)
+
+
+def describe(_: Path) -> Result:
+    """What the report shows of the data itself: sizes, first rows, and histograms before and after the transforms."""
+    frame, split, _ = load()
+    x, y = magic.arrays(frame)
+    summary = {"rows": len(x), "gammas": int((y == 0).sum()), "copies": int(frame.duplicated().sum())}
+    summary |= {f"{part}_rows": len(getattr(split, part)) for part in ("train", "validation", "test")}
+    curves = {f"head_{name}": [frame[name].head().tolist()] for name in magic.FEATURES}
+    for transform in ("raw", *TRANSFORMS):
+        z = x if transform == "raw" else TRANSFORMS[transform]().fit(x[split.train]).transform(x)
+        for i, name in enumerate(magic.FEATURES):
+            column, label = z[split.train, i], y[split.train]
+            edges = np.linspace(*np.quantile(column, (0.005, 0.995)), 41)
+            curves[f"{transform}_{name}_edges"] = [edges.tolist()]
+            for kind, number in magic.LABELS.items():
+                density = np.histogram(column[label == number], edges, density=True)[0]
+                curves[f"{transform}_{name}_{kind}"] = [density.tolist()]
+    return Result({"split": 211}, [211], curves, summary)
+
+
+def canary(config: Mapping[str, Any]) -> list[float]:
+    """The losses of two members in eight steps on synthetic showers, for each config that was recorded.
+
+    The eight steps are one epoch with the whole schedule in it, so that a change of any part of the training shows.
+    """
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.lognormal(3, 1, (1024, 10)), columns=magic.FEATURES)
+    frame["class"] = np.where(frame.fAlpha < frame.fLength, "g", "h")
+    losses = []
+    for recorded in [config] if "members" in config else config.values():
+        chosen = replace(Config(**recorded), members=2, batch_size=128, epochs=1)
+        (data,) = prepare(chosen, frame, np.arange(len(frame)))
+        state = build(chosen, [0], *data.tensors[0].shape)
+        for x, y in batches(state.model, data, chosen.batch_size):
+            losses.append(loss_function(step(state, x, y), y).item())
+    return losses
+
+
+def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:
+    """How large made-up features are after each transform."""
+    x = np.random.default_rng(0).lognormal(3, 1, (1024, 10))
+    return [float(np.abs(transform().fit_transform(x)).mean()) for transform in TRANSFORMS.values()]
+
+
+EXPERIMENTS = {
+    "data": Experiment(config={"split": 211}, data=magic.FILE, train=describe, canary=canary_of_transforms),
+    "batching": Experiment(config=asdict(Config()), data=magic.FILE, train=batching, canary=canary),
+    "final": Experiment(config=asdict(Config()), data=magic.FILE, train=final, canary=canary, evaluate=evaluate_final),
+    "initializations": Experiment(config=records(INITIALIZED), data=magic.FILE, train=initializations, canary=canary),
+    "ablations": Experiment(config=records(ABLATIONS), data=magic.FILE, train=ablations, canary=canary),
+}
