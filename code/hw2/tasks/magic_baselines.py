@@ -97,9 +97,9 @@ def _problem(name: str, kind: str, start: Setting, space: dict[str, BaseDistribu
 
 
 PROBLEMS = {
-    "boosting": _problem("boosting", "boosting", BOOSTING_START, BOOSTING_SPACE, trials=25),
+    "boosting": _problem("boosting", "boosting", BOOSTING_START, BOOSTING_SPACE, trials=100),
     "boosting_derived": _problem(
-        "boosting_derived", "boosting", BOOSTING_START | {"derived": True}, BOOSTING_SPACE, trials=25
+        "boosting_derived", "boosting", BOOSTING_START | {"derived": True}, BOOSTING_SPACE, trials=100
     ),
     "forest": _problem("forest", "forest", FOREST_START, FOREST_SPACE, trials=10),
 }
