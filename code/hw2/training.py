@@ -24,7 +24,7 @@ class TrainingError(Exception):
 
 def pick_device() -> torch.device:
     """The accelerator of this machine (CUDA or MPS), else the CPU."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 @contextmanager

@@ -283,3 +283,10 @@ def test_a_loss_that_is_no_number_goes_on_as_it_is(tmp_path):
     curves = training.fit(state, 2, lambda: {"loss": 1.0}, file)
     assert math.isnan(curves["loss"][0])
     assert curves["loss"][1] == 1.0
+
+
+def test_the_device_is_one_that_this_machine_has():
+    """A PyTorch that was built for GPUs names one also where there is none."""
+    device = training.pick_device()
+    assert (torch.ones(2, device=device) + 1).sum().item() == 4
+    assert (device.type == "cpu") == (not torch.accelerator.is_available())
