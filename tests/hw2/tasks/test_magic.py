@@ -14,7 +14,9 @@ from hw2 import runs, training
 from hw2.data import magic as data
 from hw2.tasks import magic
 
-TINY = magic.Config(members=2, depth=2, width=8, frequencies=2, batch_size=64, epochs=3)
+TINY = magic.Config(
+    members=2, depth=2, width=8, frequencies=2, activation="silu", learning_rate=2e-3, batch_size=64, epochs=3
+)
 
 
 def showers(rows, seed=0):
