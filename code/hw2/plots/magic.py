@@ -160,7 +160,10 @@ def comparison_table(run: Run, overlap: float) -> str:
 
     `overlap` is the ratio of test to training rows, for the interval's correction.
     """
-    rows = ["| Model | Mean | Std | Network better by | 95 % interval |", "|:---|---:|---:|---:|:---|"]
+    rows = [
+        "| Model | Mean | Std | Network better by | 95 % interval |",
+        f"|:{'-' * 29}|{'-' * 6}:|{'-' * 6}:|{'-' * 17}:|:{'-' * 17}|",
+    ]
     network = np.array(run.summary["network"]["values"])
     for name, title in MODELS.items():
         found = run.summary[name]
