@@ -80,17 +80,18 @@ TRANSFORMS = {
 
 
 def derive(x: np.ndarray) -> np.ndarray:
-    """The given features and what an astronomer reads off them (Hillas 1985): rows x 10 in, rows x 25 out.
+    """The given features and what an astronomer reads off them: rows x 10 to rows x 25.
 
-    Position of the source relative to the shower's axis, elongation, light per area, angular sizes relative to the
-    distance, and the asymmetries relative to the shower's size, with and without their signs.
+    Position of the source relative to the shower's axis, elongation, light per area,
+    angular sizes relative to the distance, and the asymmetries relative to the shower's
+    size, with and without their signs (Hillas 1985).
     """
     length, width, size, conc, conc1, asym, m3_long, m3_trans, alpha, dist = x.T
-    angle, extent = np.deg2rad(alpha), length + 1  # in mm; the 1 keeps quotients finite
+    angle, extent = np.deg2rad(alpha), length + 1  # the 1 keeps quotients finite
     signed = [asym, m3_long, m3_trans]
     new = [
         dist * np.cos(angle),
-        dist * np.sin(angle),  # the "miss" parameter: how far the axis passes from the source
+        dist * np.sin(angle),  # "miss": how far the axis passes from the source
         width / extent,
         size - np.log10(length * width + 1),
         conc1 / conc,
