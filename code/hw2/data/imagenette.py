@@ -1,0 +1,238 @@
+"""Imagenette at 64 x 64 (Howard 2019, github.com/fastai/imagenette): ten classes of ImageNet (Russakovsky et al. 2015).
+
+9,469 training images and 3,925 test images (the folder `val`), resized as the assignment says and kept as one tensor.
+They come from the official archive, or from a mirror's copy of the same images, squashed to 224 x 224. No archive is
+ever extracted: its images are decoded in memory.
+"""
+
+import hashlib
+import io
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+from tqdm import tqdm
+
+from hw2 import data
+from hw2.data import DataError, DataFile
+
+SIDE = 64
+CLASSES = {  # folder (WordNet ID) -> name, in the assignment's order; the label is the place in it
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+NAMES = tuple(CLASSES.values())
+COUNTS = {"train": 9_469, "val": 3_925}
+LARGEST_ARCHIVE, LARGEST_IMAGE = 2**30, 2**24  # bytes and pixels in all, far above what the archives have
+
+
+class _NotPublishedError(Exception):
+    """Raised instead of a download of the squashed archive."""
+
+
+def _only_in_mirrors(path: Path) -> None:
+    raise _NotPublishedError
+
+
+def _fetch(path: Path) -> None:
+    from torchvision.datasets import Imagenette  # seconds to import, and needed here only
+
+    try:
+        Imagenette(path.parent, size="160px", download=True)  # leaves its archive at `path`
+    except RuntimeError as error:
+        raise DataError(f"{OFFICIAL.source}: {error} Run again, or set HW2_DATA_MIRROR to a good copy") from None
+
+
+FILE = DataFile(
+    "imagenette2-224sq.tar",
+    "e964a28d7fe4f8780b4afc84be6616b26ac3ac23b4b78984fc17d83acb8205c7",
+    150_476_800,
+    "a mirror",
+    _only_in_mirrors,
+)
+OFFICIAL = DataFile(
+    "imagenette2-160.tgz",
+    "64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5",
+    99_003_388,
+    'torchvision.datasets.Imagenette(size="160px", download=True)',
+    _fetch,
+)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images (N, 3, 64, 64) in uint8 with their labels (N) in int64, by class, and by file name within a class."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Tensor) -> "Images":
+        return Images(self.images[rows], self.labels[rows])
+
+    def to(self, device: torch.device) -> "Images":
+        return Images(self.images.to(device), self.labels.to(device))
+
+
+class Imagenette(NamedTuple):
+    """The two parts of the data set, the archive that they are from, and the SHA-256 of all images and labels."""
+
+    train: Images
+    test: Images
+    archive: DataFile
+    digest: str
+
+
+def load() -> Imagenette:
+    """The whole data set, decoded once and then read from the data folder.
+
+    It is from the squashed archive `FILE` where the data folder or a mirror has it, else from the `OFFICIAL` one, which
+    is downloaded where it is not at hand; their images differ by rounding. Raises DataError.
+    """
+    try:
+        return _load(FILE)
+    except _NotPublishedError:
+        return _load(OFFICIAL)
+
+
+def split(labels: Tensor, seed: int = 211) -> tuple[Tensor, Tensor]:
+    """Row numbers of the training and the validation part, each ascending; the latter is 10 % of each class."""
+    parts = train_test_split(np.arange(len(labels)), test_size=0.1, stratify=labels, random_state=seed)
+    training, validation = (torch.from_numpy(np.sort(part)) for part in parts)
+    return training, validation
+
+
+# --- from an archive to a tensor ---
+
+
+def _load(file: DataFile) -> Imagenette:
+    cache = data.folder() / f"{PurePosixPath(file.name).stem}-{SIDE}px.safetensors"
+    if cache.is_file() and (found := _read(cache, file)):
+        return found
+    parts = decode(data.locate(file))
+    for part, expected in COUNTS.items():
+        if (count := len(parts[part])) != expected:
+            raise DataError(f"{file.name} has {count:,} images in {part}/, expected {expected:,}: it is another file")
+    found = Imagenette(parts["train"], parts["val"], file, digest(parts["train"], parts["val"]))
+    _write(cache, found)
+    return found
+
+
+def decode(archive: Path) -> dict[str, Images]:
+    """The images of the folders train/ and val/ of an archive, in as many threads as there are cores.
+
+    Raises DataError for an archive that is truncated or holds what it should not, and names an image that is damaged.
+    """
+
+    def pixels(member: tuple[str, bytes]) -> tuple[str, np.ndarray]:
+        try:
+            return member[0], resize(member[1])
+        except (OSError, ValueError, SyntaxError) as error:  # what PIL raises for bad content
+            raise DataError(f"{archive}: {member[0]} is no good image ({error}); {_REMEDY}") from None
+
+    with ThreadPoolExecutor() as pool:  # PIL decodes and resizes without Python's lock
+        found = pool.map(pixels, _members(archive))
+        images = dict(tqdm(found, "decoding images", sum(COUNTS.values()), unit="img", disable=None))
+    parts = {}
+    for part in COUNTS:
+        names = sorted(name for name in images if name.split("/")[1] == part)
+        if not names:
+            raise DataError(f"{archive} has no image in {part}/; {_REMEDY}")
+        labels = torch.tensor([list(CLASSES).index(name.split("/")[2]) for name in names])
+        parts[part] = Images(torch.from_numpy(np.stack([images[name] for name in names])), labels)
+    return parts
+
+
+def resize(content: bytes) -> np.ndarray:
+    """An image file as (3, 64, 64) in uint8: what torchvision's Resize((64, 64)) gives. Raises OSError, ValueError."""
+    with Image.open(io.BytesIO(content)) as image:
+        if image.width * image.height > LARGEST_IMAGE:
+            raise ValueError(f"{image.width} x {image.height} pixels")
+        small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Name (root/part/class/file) and content of each image. Whatever else stands in the archive is refused, or is a
+    plain file elsewhere, which is left alone. Raises DataError."""
+    total = 0
+    try:
+        with tarfile.open(archive) as content:
+            for member in content:
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    raise DataError(f"{archive}: {member.name} leads out of the archive; {_REMEDY}")
+                if member.isdir():
+                    continue
+                if not member.isreg():
+                    raise DataError(f"{archive}: {member.name} is a link or a device, not a file; {_REMEDY}")
+                if (total := total + member.size) > LARGEST_ARCHIVE:
+                    raise DataError(f"{archive} has more than {LARGEST_ARCHIVE:,} bytes in it; {_REMEDY}")
+                match path.parts:
+                    case (_, part, folder, _) if part in COUNTS and folder in CLASSES and path.suffix == ".JPEG":
+                        yield str(path), content.extractfile(member).read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{archive} is truncated or no archive ({error}); {_REMEDY}") from None
+
+
+_REMEDY = "remove the archive and run again, or set HW2_DATA_MIRROR to a good copy"
+
+
+# --- the cache ---
+
+
+def digest(*parts: Images) -> str:
+    """SHA-256 of images and labels."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.images.numpy())
+        found.update(part.labels.numpy())
+    return found.hexdigest()
+
+
+def _write(cache: Path, found: Imagenette) -> None:
+    tensors = {
+        "images": torch.cat([found.train.images, found.test.images]),
+        "labels": torch.cat([found.train.labels, found.test.labels]),
+    }
+    note = {"archive": found.archive.sha256, "digest": found.digest, "train": str(len(found.train))}
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.parent, prefix=".cache-") as scratch:
+        save_file(tensors, Path(scratch) / cache.name, note)
+        (Path(scratch) / cache.name).replace(cache)
+
+
+def _read(cache: Path, file: DataFile) -> Imagenette | None:
+    """What `_write` wrote for this archive, or None where the cache is damaged, so that it is made again."""
+    try:
+        with safe_open(cache, "pt") as content:
+            note = content.metadata()
+            images, labels = content.get_tensor("images"), content.get_tensor("labels")
+        rows = int(note["train"])
+        train, test = Images(images[:rows], labels[:rows]), Images(images[rows:], labels[rows:])
+        good = note["archive"] == file.sha256 and note["digest"] == digest(train, test)
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        good = False
+    return Imagenette(train, test, file, note["digest"]) if good else None

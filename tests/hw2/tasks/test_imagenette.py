@@ -1,0 +1,589 @@
+"""The recipe of Task 3 on small images of coloured shapes, made here."""
+
+import copy
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+
+import kornia.augmentation as K
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.metrics import confusion_matrix, log_loss
+from torch import nn
+
+from hw2 import runs, training
+from hw2.data.imagenette import Imagenette, Images
+from hw2.tasks import imagenette
+from hw2.tasks.imagenette import AUGMENTATIONS, Augmentation, Config, Network
+
+TINY = Config(widths=(8, 8, 16), blocks=(1, 0, 1), groups=4, dropout=0.1, batch_size=20, epochs=3, ema=0.9)
+COLORS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]])
+
+
+def shapes(count: int, seed: int = 0) -> Images:
+    """Squares and discs of five colours, one class each, on a noisy ground."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 10
+    corner = torch.randint(12, 52, (2, count, 1, 1), generator=generator)
+    y, x = (torch.arange(64).view(shape) - c for shape, c in zip([(1, 64, 1), (1, 1, 64)], corner, strict=True))
+    square, disc = (y.abs() < 9) & (x.abs() < 9), y**2 + x**2 < 100
+    inside = torch.where((labels < 5).view(-1, 1, 1), square, disc)
+    ground = 0.4 * torch.rand(count, 3, 64, 64, generator=generator)
+    images = torch.where(inside[:, None], COLORS[labels % 5].view(-1, 3, 1, 1), ground)
+    return Images((255 * images).byte(), labels)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The same sums in the same order, here and in other processes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(config=TINY, seed=0):
+    torch.manual_seed(seed)
+    return Network(config, shapes(10).images)
+
+
+def same(first, second):
+    """Whether two networks have the same weights, bit for bit."""
+    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+# --- config ---
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "step"}, "'step' is unknown, expected one of relu, gelu"),
+        ({"optimizer": "adam"}, "'adam' is unknown, expected one of sgd, muon"),
+        ({"augmentation": ("flip", "flop")}, "'flop' is unknown, expected one of crop, flip"),
+        ({"widths": (8, 16)}, "2 widths and 3 numbers of blocks"),
+        ({"groups": 3}, "a stage of 8 channels cannot be normalized in 3 groups"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **change)
+
+
+def test_a_config_is_read_back_from_json():
+    for config in (TINY, imagenette.PLAIN, imagenette.AUGMENTED):
+        assert imagenette.from_record(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_part_three_has_no_augmentation():
+    assert imagenette.PLAIN.augmentation == ()
+
+
+# --- model ---
+
+CONFIGS = [TINY, imagenette.PLAIN, replace(TINY, widths=(8, 12), blocks=(0, 3), activation="mish")]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_parameters_are_as_many_as_derived_and_as_in_the_table(config):
+    net, expected = network(config), imagenette.parameter_count(config)
+    assert sum(parameter.numel() for parameter in net.parameters()) == expected
+    table = imagenette.layers(net)
+    assert table.parameters.sum() == expected
+    assert list(table.output)[-1] == "10"
+    side = 64 // 2 ** len(config.widths)
+    assert f"{config.widths[-1]} x {side} x {side}" in list(table.output)
+
+
+def test_the_table_leaves_no_hooks():
+    net = network()
+    imagenette.layers(net)
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_there_is_no_batch_norm_of_any_kind(config):
+    kinds = {type(module).__name__ for module in network(config).modules()}
+    assert not any("batchnorm" in kind.lower() for kind in kinds)
+    assert "GroupNorm" in kinds
+
+
+def test_an_image_gets_the_same_answer_in_any_batch():
+    net = network(replace(TINY, dropout=0.0)).train()
+    x = torch.rand(6, 3, 64, 64)
+    torch.testing.assert_close(net(x)[:1], net(x[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_images_are_normalized_by_the_training_set():
+    data = shapes(30)
+    z = imagenette.Normalize(data.images)(imagenette.unit(data.images))
+    torch.testing.assert_close(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_bytes_become_floats_in_the_unit_interval():
+    expected = torch.from_numpy(np.arange(256, dtype=np.float32) / np.float32(255))
+    assert torch.equal(imagenette.unit(torch.arange(256).byte()), expected)
+
+
+@pytest.mark.parametrize("images", [torch.tensor([0.0, 1.1]), torch.tensor([-0.1, 1]), torch.tensor([0, 255])])
+def test_images_of_another_range_are_refused(images):
+    with pytest.raises(ValueError, match=r"expected uint8 or floats in \[0, 1\]"):
+        imagenette.unit(images)
+
+
+def test_a_new_network_begins_as_one_without_residual_branches():
+    config = replace(TINY, blocks=(0, 0, 0), dropout=0.0)
+    deep, flat = network(replace(TINY, dropout=0.0)).eval(), network(config).eval()
+    flat.load_state_dict({name: value for name, value in deep.state_dict().items() if ".4." not in name})
+    x = torch.rand(2, 3, 64, 64)
+    blocks = [module for module in deep.modules() if isinstance(module, imagenette.Residual)]
+    for block in blocks:  # x + 0, then the activation once more
+        block.activation = nn.Identity()
+    torch.testing.assert_close(deep(x), flat(x))
+
+
+def test_residual_blocks_are_skipped_at_their_rate_in_training_only():
+    config = replace(TINY, blocks=(1, 1, 1), stochastic_depth=0.4)
+    blocks = [module for module in network(config).modules() if isinstance(module, imagenette.Residual)]
+    assert [block.skip for block in blocks] == pytest.approx([0, 0.2, 0.4])
+    block, x = blocks[2], torch.randn(2000, 16, 1, 1)
+    block.activation = nn.Identity()
+    nn.init.ones_(block.second_norm.weight)
+    whole = block.eval()(x) - x
+    branch = block.train()(x) - x
+    skipped = (branch == 0).flatten(1).all(1)
+    assert skipped.double().mean().item() == pytest.approx(0.4, abs=0.05)
+    torch.testing.assert_close(branch[~skipped], whole[~skipped] / 0.6, atol=1e-5, rtol=1e-4)
+
+
+# --- augmentation ---
+
+
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_each_transform_takes_bytes_and_floats_alike_and_stays_in_range(name):
+    data, found = shapes(20), []
+    for images in (data.images, data.images.float() / 255):
+        torch.manual_seed(3)
+        found.append(Augmentation([name])(images, data.labels))
+    (x, targets), (y, _) = found
+    assert torch.equal(x, y)
+    assert x.shape == data.images.shape
+    assert x.dtype == torch.float32
+    assert 0 <= x.min() <= x.max() <= 1
+    assert not torch.equal(x, imagenette.unit(data.images))
+    torch.testing.assert_close(targets.sum(1), torch.ones(20))
+    if name not in imagenette.MIXING:
+        assert torch.equal(targets.argmax(1), data.labels)
+        assert targets.max(1).values.min() == 1
+
+
+@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name not in imagenette.MIXING])
+def test_each_image_has_its_own_draw(name):
+    torch.manual_seed(0)
+    x, _ = Augmentation([name])(shapes(1).images.repeat(12, 1, 1, 1), torch.zeros(12, dtype=torch.long))
+    assert len({image.numpy().tobytes() for image in x}) > 1
+
+
+def test_without_transforms_nothing_happens():
+    data = shapes(10)
+    x, targets = Augmentation(())(data.images, data.labels)
+    assert torch.equal(x, data.images.float() / 255)
+    assert torch.equal(targets, torch.eye(10))
+
+
+def test_a_flip_is_a_flip():
+    data = shapes(10)
+    x, _ = Augmentation(["flip"])(data.images, data.labels)
+    for image, before in zip(x, imagenette.unit(data.images), strict=True):
+        assert torch.equal(image, before) or torch.equal(image, before.flip(2))
+
+
+@pytest.mark.parametrize("names", [("mixup",), ("cutmix",), ("mixup", "cutmix")])
+def test_the_share_of_a_class_is_its_share_of_the_image(names):
+    gray = torch.arange(10) / 10
+    images = gray.view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
+    mixed = 0
+    for seed in range(6):
+        torch.manual_seed(seed)
+        x, targets = Augmentation(names)(images, torch.arange(10))
+        torch.testing.assert_close(x.mean((1, 2, 3)), targets @ gray, atol=1e-4, rtol=0)
+        mixed += (targets.max(1).values < 0.99).sum().item()
+    assert mixed > 5
+
+
+# --- training ---
+
+
+def test_bfloat16_only_where_it_is_fast(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for capability, expected in (((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        assert imagenette.compute_type(cuda) == expected
+    for name, expected in (("avx512_bf16", torch.bfloat16), ("amx_bf16", torch.bfloat16), ("avx2", torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=name: {found: True, "avx512_f": True})
+        assert imagenette.compute_type(cpu) == expected
+    assert imagenette.compute_type(torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
+def test_muon_takes_the_steps_of_pytorch(shape):
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(shape, generator=generator)
+    ours, theirs = nn.Parameter(start.clone().view(*shape, 1, 1)), nn.Parameter(start.clone())
+    mine = imagenette.Muon([ours], lr=0.1, momentum=0.9, weight_decay=0.05)
+    other = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.05)
+    for _ in range(4):
+        theirs.grad = torch.randn(shape, generator=generator)
+        ours.grad = theirs.grad.clone().view_as(ours)
+        mine.step()
+        other.step()
+    moved, distance = (theirs - start).norm(), (ours.view(shape) - theirs).norm()
+    assert distance < 0.02 * moved  # theirs is in bfloat16
+
+
+def test_orthogonalization_makes_all_singular_values_about_one():
+    matrix = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
+    for m in (matrix, matrix.T, 1e-4 * matrix):
+        values = torch.linalg.svdvals(imagenette.orthogonalize(m))
+        assert 0.6 < values.min() <= values.max() < 1.3
+    assert torch.equal(imagenette.orthogonalize(torch.zeros(3, 4)), torch.zeros(3, 4))
+
+
+def test_the_average_of_the_weights_follows_them():
+    data = shapes(20)
+    state = imagenette.build(TINY, 0, data)
+    before = copy.deepcopy(state.model["average"])
+    imagenette.step(TINY, state, state.model["network"], *Augmentation(())(data.images, data.labels))
+    triples = zip(
+        *(model.parameters() for model in (before, state.model["network"], state.model["average"])), strict=True
+    )
+    for old, weight, average in triples:
+        torch.testing.assert_close(average, 0.9 * old + 0.1 * weight)
+    assert not same(state.model["network"], before)
+
+
+def test_gains_and_biases_do_not_decay():
+    decayed, kept = imagenette.build(TINY, 0, shapes(20)).optimizer.param_groups
+    assert decayed["weight_decay"] == TINY.weight_decay
+    assert kept["weight_decay"] == 0
+    assert {parameter.ndim for parameter in decayed["params"]} == {2, 4}
+    assert {parameter.ndim for parameter in kept["params"]} == {1}
+
+
+def test_an_epoch_shows_each_image_once_in_the_batches_of_the_seed():
+    torch.manual_seed(0)
+    order = imagenette.batches(103, 20)
+    assert [len(rows) for rows in order] == [20] * 5
+    assert len(set(torch.cat(order).tolist())) == 100
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_shapes_are_learned(optimizer):
+    easy = {"epochs": 20, "weight_decay": 1e-3, "label_smoothing": 0.0, "dropout": 0.0}
+    config = replace(TINY, optimizer=optimizer, learning_rate={"sgd": 0.05, "muon": 0.02}[optimizer], **easy)
+    trained, curves = imagenette.train(config, 1, shapes(300), shapes(50, seed=1))
+    assert {len(curve) for curve in curves.values()} == {20}
+    assert curves["validation_accuracy"][-1] == 1
+    assert curves["train_accuracy"][-1] == 1
+    assert curves["train_loss"][-1] < 0.1 < curves["train_loss"][0]
+    again = imagenette.loss_and_accuracy(imagenette.predict(trained, shapes(50, seed=1).images), shapes(50).labels)
+    assert again == (curves["validation_loss"][-1], 1)
+
+
+BUSY = replace(TINY, stochastic_depth=0.3, augmentation=("crop", "flip", "color", "erase", "mixup", "cutmix"))
+
+
+def test_the_seed_decides():
+    first, second, other = (imagenette.train(BUSY, seed, shapes(60)) for seed in (1, 1, 2))
+    assert same(first[0], second[0])
+    assert first[1] == second[1]
+    assert not same(first[0], other[0])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_an_interrupted_training_goes_on_to_the_same_weights(monkeypatch, tmp_path, optimizer):
+    config = replace(BUSY, optimizer=optimizer)
+    whole, curves = imagenette.train(config, 1, shapes(60), shapes(10))
+    step, calls = imagenette.step, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:  # in the second epoch
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(imagenette, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        imagenette.train(config, 1, shapes(60), shapes(10), tmp_path)
+    torch.manual_seed(99)
+    resumed, again = imagenette.train(config, 1, shapes(60), shapes(10), tmp_path)
+    assert len(calls) == 5 + 6
+    assert same(whole, resumed)
+    assert again == curves
+
+
+def test_checkpoints_of_other_trainings_are_not_taken(tmp_path):
+    for config, seed, count in ((TINY, 1, 40), (TINY, 2, 40), (TINY, 1, 60), (replace(TINY, ema=0.8), 1, 40)):
+        imagenette.train(config, seed, shapes(count), None, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import load_file
+from hw2 import runs, training
+from hw2.data.imagenette import Images
+from hw2.tasks import imagenette
+from hw2.tasks.imagenette import Config, train
+
+torch.set_num_threads(1)
+imagenette.compute_type = lambda _: {precision}
+with training.processes():
+    train({config!r}, 1, Images(**load_file("{folder}/data")), checkpoints=Path("{folder}/checkpoints"))
+"""
+
+
+def start(folder, config, data, **environment):
+    """A process of its own that trains, with its checkpoints in a folder."""
+    folder.mkdir()
+    save_file({"images": data.images, "labels": data.labels}, folder / "data")
+    precision = imagenette.compute_type(torch.device("cpu"))
+    script = SCRIPT.format(config=config, folder=folder, precision=precision)
+    return subprocess.Popen([sys.executable, "-c", script], env=os.environ | environment)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
+    config = replace(BUSY, epochs=4)
+    process, checkpoints = start(tmp_path / "killed", config, shapes(60)), tmp_path / "killed" / "checkpoints"
+    try:
+        deadline = time.monotonic() + 120
+        while not list(checkpoints.glob("*.safetensors")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    resumed, curves = imagenette.train(config, 1, shapes(60), None, checkpoints)
+    whole, expected = imagenette.train(config, 1, shapes(60))
+    assert same(whole, resumed)
+    assert curves == expected
+
+
+def test_two_processes_train_as_one(monkeypatch, tmp_path):
+    config = replace(TINY, dropout=0.0)
+    monkeypatch.setattr(imagenette, "compute_type", lambda _: torch.float32)  # to tell rounding from errors
+    whole, expected = imagenette.train(config, 1, shapes(60))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    process = start(tmp_path / "other", config, shapes(60), **job, RANK="1", LOCAL_RANK="1")
+    for name, value in (job | {"RANK": "0", "LOCAL_RANK": "0"}).items():
+        monkeypatch.setenv(name, value)
+    try:
+        with training.processes():
+            assert (training.rank(), training.world_size()) == (0, 2)
+            shared, curves = imagenette.train(config, 1, shapes(60), None, tmp_path)
+            with pytest.raises(ValueError, match="2 processes cannot share batches of 15"):
+                imagenette.build(replace(config, batch_size=15), 1, shapes(60))
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (training.rank(), training.world_size()) == (0, 1)
+    for name, curve in curves.items():
+        assert curve == pytest.approx(expected[name], rel=1e-3), name
+    for weight, other in zip(whole.parameters(), shared.parameters(), strict=True):
+        torch.testing.assert_close(weight, other, rtol=1e-2, atol=1e-4)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+    assert not (tmp_path / "other" / "checkpoints").exists()  # the first process alone writes
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(training.TrainingError, match="--nproc-per-node=2"), training.processes():
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    ],
+)
+def test_too_little_memory_gives_the_remedy(monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(imagenette, "step", fail)
+    with pytest.raises(
+        training.TrainingError, match=r"memory of cpu is too small for batches of 20 .* lower batch_size"
+    ):
+        imagenette.train(TINY, 0, shapes(20))
+
+
+def test_other_errors_are_not_taken_for_too_little_memory(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(imagenette, "step", fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        imagenette.train(TINY, 0, shapes(20))
+
+
+def test_less_than_a_batch_is_refused():
+    with pytest.raises(ValueError, match="19 training images are less than one batch of 20"):
+        imagenette.train(TINY, 0, shapes(19))
+
+
+# --- evaluation ---
+
+
+class Recorder(nn.Module):
+    """Keeps what it is shown, and answers with a class."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def forward(self, x):
+        self.shown.append(x)
+        return nn.functional.one_hot(torch.full((len(x),), 3), 10).float()
+
+
+def test_noise_is_added_to_images_in_the_unit_interval_and_not_clamped():
+    data, recorder = shapes(30), Recorder()
+    found = imagenette.noisy_accuracy(recorder, data, [0.0, 0.5], draws=2)
+    assert found.tolist() == [[0.1, 0.1], [0.1, 0.1]]
+    assert torch.equal(recorder.shown[0], imagenette.unit(data.images))
+    noise = [(shown - recorder.shown[0]) / 0.5 for shown in recorder.shown[1::2]]
+    for part in noise:
+        assert part.mean().item() == pytest.approx(0, abs=0.01)
+        assert part.std().item() == pytest.approx(1, abs=0.01)
+    assert (noise[0] * noise[1]).mean().item() == pytest.approx(0, abs=0.01)
+    assert recorder.shown[1].min() < -0.5
+    assert recorder.shown[1].max() > 1.5
+
+
+def test_noisy_accuracy_without_noise_is_the_accuracy():
+    data, net = shapes(30), network()
+    found = imagenette.noisy_accuracy(net, data, [0.0], draws=1).item()
+    assert found == imagenette.loss_and_accuracy(imagenette.predict(net, data.images), data.labels)[1]
+
+
+def test_loss_and_confusion_are_those_of_scikit_learn():
+    logits, labels = torch.randn(50, 10, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 10
+    loss, accuracy = imagenette.loss_and_accuracy(logits, labels)
+    assert loss == pytest.approx(log_loss(labels, logits.double().softmax(1)), rel=1e-5)
+    expected = confusion_matrix(labels, logits.argmax(1))
+    assert imagenette.confusion(logits, labels).tolist() == expected.tolist()
+    assert accuracy == expected.trace() / 50
+
+
+def test_the_most_confident_mistakes_are_wrong_and_confident(monkeypatch):
+    monkeypatch.setattr(imagenette, "MISTAKES", 4)
+    data, logits = shapes(50), torch.randn(50, 10, generator=torch.Generator().manual_seed(0))
+    found = imagenette.mistakes(logits, data)
+    wrong = [
+        (p.max().item(), int(p.argmax()))
+        for p, y in zip(logits.softmax(1), data.labels, strict=True)
+        if p.argmax() != y
+    ]
+    assert len(wrong) > 4
+    best = sorted(wrong, reverse=True)[:4]
+    assert found["mistakes.confidence"].tolist() == pytest.approx([p for p, _ in best])
+    assert found["mistakes.answers"].tolist() == [answer for _, answer in best]
+    assert found["mistakes.images"].shape == (4, 3, 64, 64)
+    assert (found["mistakes.labels"] != found["mistakes.answers"]).all()
+
+
+# --- experiments ---
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Shapes instead of the data, two seeds."""
+    data = Imagenette(shapes(100), shapes(40, seed=1), imagenette.imagenette.FILE, "")
+    monkeypatch.setattr(imagenette.imagenette, "load", lambda: data)
+    monkeypatch.setattr(imagenette, "SEEDS", [1, 2])
+    monkeypatch.setattr(imagenette, "MISTAKES", 4)
+
+
+def test_the_recorded_weights_give_the_recorded_accuracy(small, tmp_path, capsys):
+    result = imagenette.final(TINY)(tmp_path)
+    assert result.config == asdict(TINY)
+    accuracy = result.summary["test_accuracy"]
+    config = json.loads(json.dumps(result.config))
+    assert imagenette.evaluate_final(config, result.weights) == {"test_accuracy": accuracy}
+    assert all(value.dtype == torch.float16 for name, value in result.weights.items() if name.startswith("network."))
+    assert all(len(values) == 2 for values in [*result.summary.values(), *result.curves.values()])
+    for matrix, share in zip(result.curves["confusion"], accuracy, strict=True):
+        assert np.trace(np.reshape(matrix, (10, 10))) / 40 == share
+    assert [curve[0] for curve in result.curves["noise_accuracy"]] == accuracy
+    assert {len(curve) for curve in result.curves["validation_loss"]} == {TINY.epochs}
+    if training.pick_device().type == "cpu":
+        assert "finds no GPU" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match=r"normalize\.mean"):
+        imagenette.evaluate_final(config, {})
+
+
+def test_the_data_are_described(small, tmp_path):
+    result = imagenette.describe(tmp_path)
+    assert result.summary == {"train_images": 100, "test_images": 40}
+    assert result.curves["train_images"] == [[10] * 10]
+    shown = result.weights["examples.images"]
+    assert shown.shape == (5, 3, 64, 64)
+    for name in AUGMENTATIONS:
+        assert result.weights[f"{name}.images"].dtype == torch.uint8
+        assert result.weights[f"{name}.targets"].shape == (5, 10)
+
+
+def test_a_canary_tells_of_any_change_and_leaves_the_random_numbers_alone():
+    config = json.loads(json.dumps(asdict(BUSY)))
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    losses = imagenette.canary(config)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert imagenette.canary(config) == losses
+    changes = {
+        "learning_rate": 0.11,
+        "momentum": 0.8,
+        "label_smoothing": 0.2,
+        "stochastic_depth": 0.4,
+        "dropout": 0.2,
+        "optimizer": "muon",
+        "activation": "relu",
+        "widths": [8, 16, 16],
+        "augmentation": config["augmentation"][:-1],
+        "epochs": 4,
+    }
+    for name, value in changes.items():
+        assert not runs.same_losses(imagenette.canary(config | {name: value}), losses), name
+
+
+def test_pictures_of_other_transforms_are_stale(monkeypatch):
+    before = imagenette.canary_of_transforms({})
+    assert imagenette.canary_of_transforms({}) == before
+    assert min(before) > 0.001
+    monkeypatch.setitem(AUGMENTATIONS, "erase", lambda: K.RandomErasing(scale=(0.02, 0.3), p=0.5))
+    changed = [
+        name
+        for name, old, new in zip(AUGMENTATIONS, before, imagenette.canary_of_transforms({}), strict=True)
+        if old != new
+    ]
+    assert changed == ["erase"]
