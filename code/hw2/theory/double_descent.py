@@ -1,10 +1,19 @@
-"""Question 3: what the three plots show, as data. All values are read off the figures by eye and are approximate.
+"""Question 3: what the three plots show, as data, and why least squares has a peak where it can just fit its samples.
 
-Source: Nakkiran, Kaplun, Bansal, Yang, Barak, Sutskever, "Deep Double Descent: Where Bigger Models and More Data Hurt"
-(arXiv 1912.02292).
+The plots' values are read off the figures by eye and are approximate. Source: Nakkiran, Kaplun, Bansal, Yang, Barak,
+Sutskever, "Deep Double Descent: Where Bigger Models and More Data Hurt" (arXiv 1912.02292).
+
+The theory is that of Question 1, in its notation, for an X of independent standard normal entries: a student sees p of
+the d features of the teacher, in n samples (Belkin, Hsu, Xu, "Two Models of Double Descent for Weak Features", 2020).
 """
 
+import math
 from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from hw2.theory.bayes_risk import bayes_risk, optimal_mu, spectrum
 
 
 @dataclass(frozen=True)
@@ -54,3 +63,84 @@ def table(plot: str) -> str:
 
 def _point(point: tuple[float, float] | None) -> str:
     return "none" if point is None else f"{point[1]:g} at {point[0]:g}"
+
+
+# --- students of the teacher of Question 1 that see p of its d features ---
+
+
+def hidden_noise(p: int, d: int, sigma_w: float, sigma_eps: float) -> float:
+    """Standard deviation of what a student of p features cannot fit: the label noise and the d - p other features."""
+    return math.sqrt(sigma_eps**2 + (1 - p / d) * sigma_w**2)
+
+
+def student_risk(
+    eigenvalues: np.ndarray, mu: float | np.ndarray, d: int, sigma_w: float, sigma_eps: float
+) -> np.ndarray:
+    """Bayes risk of w_mu, averaged over the features that the student does not see: shape mu.shape.
+
+    `eigenvalues`: all p of X^T X for the X that it sees; the teacher's coordinates have variance sigma_w^2 / d.
+    """
+    p = len(eigenvalues)
+    seen = bayes_risk(eigenvalues, mu, sigma_w * math.sqrt(p / d), hidden_noise(p, d, sigma_w, sigma_eps))
+    return seen + (1 - p / d) * sigma_w**2
+
+
+def best_mu(p: int, d: int, sigma_w: float, sigma_eps: float) -> float:
+    """The mu of smallest Bayes risk for a student of p features: that of Question 1, for what the student sees."""
+    return optimal_mu(p, sigma_w * math.sqrt(p / d), hidden_noise(p, d, sigma_w, sigma_eps))
+
+
+def mean_risk(n: int, p: int, d: int, sigma_w: float, sigma_eps: float) -> float:
+    """Mean over all X of the risk of the solution of smallest norm; infinite for p from n - 1 to n + 1."""
+    gap, rank = abs(n - p), min(n, p)
+    spread = rank / (gap - 1) if gap > 1 else math.inf
+    return (1 - rank / d) * sigma_w**2 + hidden_noise(p, d, sigma_w, sigma_eps) ** 2 * spread
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Bayes risks for some pairs (n, p) and many X: of the solution of smallest norm, and at the best mu.
+
+    Shapes: `least_norm` and `best` (X, pairs); `mean` (pairs) is the mean of `least_norm` over all X.
+    """
+
+    d: int
+    pairs: list[tuple[int, int]]
+    least_norm: np.ndarray
+    best: np.ndarray
+    mean: np.ndarray
+
+
+def sweep(pairs: list[tuple[int, int]], d: int, sigma_w: float, sigma_eps: float, draws: int) -> Sweep:
+    """The risks for the first n rows and p columns of each of `draws` random X."""
+    shape = (draws, max(n for n, _ in pairs), max(p for _, p in pairs))
+    xs = np.random.default_rng(211).standard_normal(shape)
+    risks = np.array(
+        [
+            [student_risk(spectrum(x[:n, :p]), mus, d, sigma_w, sigma_eps) for x in xs]
+            for n, p in pairs
+            for mus in [np.array([0.0, best_mu(p, d, sigma_w, sigma_eps)])]
+        ]
+    )
+    mean = np.array([mean_risk(n, p, d, sigma_w, sigma_eps) for n, p in pairs])
+    return Sweep(d, pairs, risks[:, :, 0].T, risks[:, :, 1].T, mean)
+
+
+SIGMA_W, SIGMA_EPS = 1.0, math.sqrt(0.2)  # of the figure: the noise has a fifth of the labels' variance without it
+
+
+@cache
+def over_features(n: int = 40, d: int = 120, draws: int = 25) -> Sweep:
+    """More and more features of the teacher, at a fixed number of samples."""
+    return sweep([(n, p) for p in _around(n, d)], d, SIGMA_W, SIGMA_EPS, draws)
+
+
+@cache
+def over_samples(d: int = 40, largest: int = 120, draws: int = 25) -> Sweep:
+    """More and more samples for a student that sees all features: the setting of Question 1."""
+    return sweep([(n, d) for n in _around(d, largest)], d, SIGMA_W, SIGMA_EPS, draws)
+
+
+def _around(middle: int, last: int) -> list[int]:
+    """Every fourth number up to `last`, and all near `middle`."""
+    return sorted({*range(4, last + 1, 4), *range(middle - 5, middle + 6)})
