@@ -15,7 +15,7 @@ import numpy as np
 from torch import distributed
 
 from hw2 import runs, training
-from hw2.paths import ROOT
+from hw2.paths import ROOT, write
 from hw2.runs import Run, RunError
 from hw2.tasks import Config, Experiment
 
@@ -237,5 +237,5 @@ def _prepare(folder: Path, origin: dict[str, Any], fresh: bool) -> float:
             print(f"starts anew, removes the checkpoints in {folder} {why}")
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    runs.write(note, json.dumps(origin | {"seconds": seconds, "started": time.time()}).encode())
+    write(note, json.dumps(origin | {"seconds": seconds, "started": time.time()}).encode())
     return seconds

@@ -7,7 +7,6 @@ run is *stale* where today's code, with the recorded config, gives other losses 
 import hashlib
 import json
 import math
-import os
 import platform
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from hw2.paths import ROOT
+from hw2.paths import ROOT, write
 
 RUNS = ROOT / "runs"
 
@@ -158,16 +157,6 @@ def check_canary(run: Run, losses: Callable[[dict[str, Any]], Sequence[float]], 
 
 def _short(losses: Sequence[float]) -> str:
     return "[" + ", ".join(f"{loss:.5g}" for loss in losses) + "]"
-
-
-def write(file: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it finds the old content or the new one."""
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _validate(record: Any, file: Path) -> None:

@@ -17,6 +17,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from hw2.paths import write
+
 
 class TrainingError(Exception):
     """Training cannot go on; the message says why, and what to do."""
@@ -89,12 +91,7 @@ class State:
             {name: value.detach().contiguous() for name, value in tensors.items()}, {"numbers": json.dumps(numbers)}
         )
         file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            scratch.write_bytes(content)
-            scratch.replace(file)
-        finally:
-            scratch.unlink(missing_ok=True)
+        write(file, content)
 
     def load(self, file: Path) -> None:
         """Continue from a checkpoint. Raises TrainingError for a file that is none, or that of another network."""
