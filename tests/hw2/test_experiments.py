@@ -114,13 +114,7 @@ EXPERIMENTS = {{"one": experiment(), "two": experiment(learning_rate=0.02)}}
 """.format(digest=hashlib.sha256(b"21").hexdigest())
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

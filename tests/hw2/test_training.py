@@ -18,13 +18,7 @@ from hw2 import training
 EPOCHS, STEPS, ROWS = 6, 5, 16
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Stop(Exception):

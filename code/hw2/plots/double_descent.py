@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hw2.plots.curves import band
 from hw2.runs import Run
 from hw2.tasks.double_descent import LEVEL, FeaturesConfig, NetworkConfig, critical_point, peak
 from hw2.theory.double_descent import Sweep
@@ -25,7 +26,7 @@ def students(over_features: Sweep, over_samples: Sweep) -> Figure:
         x = [pair[column] for pair in sweep.pairs]
         fixed = sweep.pairs[0][1 - column]
         for i, (risks, name) in enumerate(((sweep.least_norm, "smallest norm"), (sweep.best, r"best $\mu$"))):
-            _band(panel, x, risks, f"C{4 - 2 * i}", name)
+            band(panel, x, risks, f"C{4 - 2 * i}", name)
         finite = np.isfinite(sweep.mean)
         for side in (np.less, np.greater):
             chosen = finite & side(x, fixed)
@@ -46,7 +47,7 @@ def features(run: Run) -> Figure:
     for panel, (kind, grid), column in zip(axes, config.grids().items(), (1, 0), strict=True):
         x = [pair[column] for pair in grid]
         for i, noise in enumerate(config.noise):
-            _band(panel, x, run.curves[f"{kind}/test_error/{noise:g}"], f"C{i}", f"{noise:.0%} wrong labels")
+            band(panel, x, run.curves[f"{kind}/test_error/{noise:g}"], f"C{i}", f"{noise:.0%} wrong labels")
             panel.plot(x, np.mean(run.curves[f"{kind}/ridge/{noise:g}"], axis=0), f"C{i}:")
         _mark(panel, grid[0][1 - column])
         panel.set(xscale="log", ylim=(0, 1))
@@ -68,7 +69,7 @@ def networks(run: Run) -> Figure:
         for column, x, chosen in ((0, config.widths, np.s_[:, :, -1]), (1, epochs, np.s_[:, -1])):
             threshold = critical_point(x, curves["train_error"][chosen].mean(axis=0))
             for panel, found in zip(axes[:, column], curves.values(), strict=True):
-                _band(panel, x, found[chosen], f"C{i}", f"{noise:.0%} wrong labels", STYLES[i])
+                band(panel, x, found[chosen], f"C{i}", f"{noise:.0%} wrong labels", linestyle=STYLES[i])
                 if threshold:
                     _mark(panel, threshold, f"C{i}")
     for panel in axes.flat:
@@ -106,7 +107,7 @@ def samples(run: Run) -> Figure:
         threshold = _threshold(config.samples, train)
         for panel, metric in zip(axes, ("test_error", "test_loss"), strict=True):
             curves = network_curves(run, metric, noise)[:, 0, :, -1]
-            _band(panel, config.samples, curves, f"C{i}", f"{noise:.0%} wrong labels", STYLES[i])
+            band(panel, config.samples, curves, f"C{i}", f"{noise:.0%} wrong labels", linestyle=STYLES[i])
             if threshold:
                 _mark(panel, threshold, f"C{i}")
     for panel, name in zip(axes, ("test error", "test loss"), strict=True):
@@ -177,13 +178,6 @@ def network_curves(run: Run, metric: str, noise: float) -> np.ndarray:
     config = NetworkConfig(**run.config)
     found = [[run.curves[f"{metric}/{noise:g}/{width}/{n}"] for n in config.samples] for width in config.widths]
     return np.array(found).transpose(2, 0, 1, 3)
-
-
-def _band(
-    axes: Axes, x: Sequence[float], curves: Sequence[Sequence[float]], color: str, label: str, style: str = "-"
-) -> None:
-    axes.fill_between(x, np.min(curves, axis=0), np.max(curves, axis=0), color=color, alpha=0.25, linewidth=0)
-    axes.plot(x, np.mean(curves, axis=0), color=color, label=label, linestyle=style)
 
 
 def _mark(axes: Axes, x: float, color: str = "0.4") -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hw2.data.imagenette import NAMES
-from hw2.plots.magic import band
+from hw2.plots.curves import band, loss_and_accuracy
 from hw2.runs import Run
 from hw2.tasks.imagenette import MIXING, NOISE
 
@@ -59,23 +59,12 @@ def transforms(weights: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
     return figure
 
 
-def training(run: Run) -> Figure:
-    """Loss and accuracy over the epochs, on training and validation images; bands from the lowest seed to the highest.
-
-    Those on training images are of the batches as the network was trained on them, with dropout and transforms.
-    """
-    figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.6))
-    _curves(axes, run)
-    axes[0].legend()
-    return figure
-
-
 def comparison(plain: Run, augmented: Run) -> Figure:
     """Loss (top) and accuracy (bottom) over the epochs, without augmentation (left) and with it (right)."""
     figure, axes = plt.subplots(2, 2, figsize=(5.9, 4.2), sharex="col", sharey="row")
     runs = {"without augmentation": plain, "with augmentation": augmented}
     for column, (title, run) in zip(axes.T, runs.items(), strict=True):
-        _curves(column, run)
+        loss_and_accuracy(column, run)
         column[0].set_title(title)
     for panel in axes.flat:
         panel.label_outer()
@@ -134,10 +123,7 @@ def noise(runs: Mapping[str, Run]) -> Figure:
     figure, axes = plt.subplots(figsize=(4.6, 2.7))
     for i, (title, run) in enumerate(runs.items()):
         level, accuracy = run.curves["noise_level"][0], run.curves["noise_accuracy"]
-        axes.fill_between(
-            level, np.min(accuracy, axis=0), np.max(accuracy, axis=0), color=f"C{i}", alpha=0.25, linewidth=0
-        )
-        axes.plot(level, np.mean(accuracy, axis=0), color=f"C{i}", marker="o", markersize=3, label=title)
+        band(axes, level, accuracy, f"C{i}", title, marker="o", markersize=3)
     for i, level in enumerate(NOISE):
         label = "_" if i else "levels of the assignment"
         axes.axvline(level, color="0.4", linewidth=0.8, linestyle=":", zorder=0, label=label)
@@ -175,14 +161,6 @@ def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _curves(axes: Sequence[Axes], run: Run) -> None:
-    """Loss in the first panel and accuracy in the second."""
-    for panel, quantity in zip(axes, ("loss", "accuracy"), strict=True):
-        for i, part in enumerate(("train", "validation")):
-            band(panel, run.curves[f"{part}_{quantity}"], f"C{i}", part)
-        panel.set(xlabel="epoch", ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity])
 
 
 def _confusions(run: Run) -> np.ndarray:

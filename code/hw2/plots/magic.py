@@ -1,4 +1,4 @@
-"""Figures and tables of Task 2: the data, the training, and what the choices are worth."""
+"""Figures and tables of Task 2: the data, the results, and what the choices are worth."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw2.data.magic import FEATURES
+from hw2.plots.curves import band, epochs
 from hw2.runs import Run
 from hw2.statistics import Interval, interval
 
@@ -46,30 +46,11 @@ def features(run: Run, before: str = "raw", after: str = "quantile") -> Figure:
     return figure
 
 
-def training(run: Run) -> Figure:
-    """Loss and accuracy over the epochs, on training and validation rows; bands from the lowest seed to the highest."""
-    figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.6))
-    for panel, quantity in zip(axes, ("loss", "accuracy"), strict=True):
-        for i, part in enumerate(("train", "validation")):
-            band(panel, run.curves[f"{part}_{quantity}"], f"C{i}", part)
-        panel.set(xlabel="epoch", ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity])
-    axes[0].legend()
-    return figure
-
-
-def band(axes: Axes, curves: Sequence[Sequence[float]], color: str, label: str) -> None:
-    """The mean of some curves over the epochs from 1, with a band from the lowest to the highest."""
-    epochs = np.arange(1, len(curves[0]) + 1)
-    axes.fill_between(epochs, np.min(curves, axis=0), np.max(curves, axis=0), color=color, alpha=0.25, linewidth=0)
-    axes.plot(epochs, np.mean(curves, axis=0), color=color, label=label)
-
-
 def roc(run: Run, shares: Sequence[float]) -> Figure:
     """Gammas kept over hadrons let through, with the operating points at the given shares of hadrons."""
     figure, axes = plt.subplots(figsize=(4.2, 2.8))
     background, signal = np.array(run.curves["roc_background"][0]), np.array(run.curves["roc_signal"])
-    axes.fill_between(background, signal.min(axis=0), signal.max(axis=0), color="C0", alpha=0.25, linewidth=0)
-    axes.plot(background, signal.mean(axis=0), color="C0", label=f"network, {len(signal)} seeds")
+    band(axes, background, signal, "C0", f"network, {len(signal)} seeds")
     points = [run.summary[f"signal_at_{share:g}"]["mean"] for share in shares]
     axes.plot(shares, points, "o", color="C4", markersize=4, label="operating points")
     for share, point in zip(shares, points, strict=True):
@@ -133,7 +114,7 @@ def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
     """Training loss over the epochs, by title; bands from the lowest seed to the highest."""
     figure, axes = plt.subplots(figsize=(4.6, 2.6))
     for i, (title, values) in enumerate(curves.items()):
-        band(axes, values, f"C{i}", title)
+        band(axes, epochs(values), values, f"C{i}", title)
     axes.set(xlabel="epoch", ylabel="training cross-entropy")
     axes.legend()
     return figure

@@ -18,16 +18,6 @@ def make(fetch=fail):
     return data.DataFile("set.bin", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "the official source", fetch)
 
 
-@pytest.fixture
-def places(monkeypatch, tmp_path):
-    """An empty data folder and an empty mirror."""
-    for name in ("data", "mirror"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("HW2_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("HW2_DATA_MIRROR", str(tmp_path / "mirror"))
-    return tmp_path
-
-
 def test_the_data_folder_comes_before_the_mirror_and_the_mirror_before_the_source(places):
     fetched = make(lambda path: path.write_bytes(CONTENT))
     for place in ("mirror", "data"):

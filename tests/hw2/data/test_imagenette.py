@@ -55,14 +55,10 @@ def pack(contents, *others, mode="w"):
 
 
 @pytest.fixture
-def places(monkeypatch, tmp_path):
-    """An empty data folder and an empty mirror."""
-    for name in ("data", "mirror"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("HW2_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("HW2_DATA_MIRROR", str(tmp_path / "mirror"))
+def places(monkeypatch, places):
+    """An empty data folder and an empty mirror, for archives as small as these."""
     monkeypatch.setattr(imagenette, "COUNTS", COUNTS)
-    return tmp_path
+    return places
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hw2 import runs
 from hw2.data.imagenette import NAMES
 from hw2.plots import imagenette as plots
 from hw2.plots import use_style
+from hw2.plots.curves import training
 from hw2.runs import Run
 from hw2.tasks.imagenette import AUGMENTATIONS, NOISE
 
@@ -73,7 +74,7 @@ def pixels(images):
 FIGURES = {
     "examples": (lambda: plots.examples(weights()), 8),
     "transforms": (lambda: plots.transforms(weights(), list(AUGMENTATIONS)), 8),
-    "training": (lambda: plots.training(toy()), 8),
+    "training": (lambda: training(toy()), 8),
     "comparison": (lambda: plots.comparison(toy(), toy(1)), 8),
     "confusion": (lambda: plots.confusion(toy()), 8),
     "mistakes": (lambda: plots.mistakes(weights()), 6),
@@ -132,7 +133,7 @@ def assert_curves(panel, run, quantity):
 
 def test_training_shows_loss_and_accuracy_with_the_seeds_as_bands():
     run = toy()
-    for panel, quantity in zip(plots.training(run).axes, ("loss", "accuracy"), strict=True):
+    for panel, quantity in zip(training(run).axes, ("loss", "accuracy"), strict=True):
         assert_curves(panel, run, quantity)
         assert quantity in ("loss", panel.get_ylabel())
 

@@ -7,6 +7,7 @@ from scipy import stats
 
 from hw2 import runs
 from hw2.data.magic import FEATURES
+from hw2.plots import curves
 from hw2.plots import magic as plots
 from hw2.runs import Run
 
@@ -25,22 +26,22 @@ def run(curves=None, summary=None, config=None, seeds=3):
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed():
-    curves = RNG.random((3, 5))
+    found = RNG.random((3, 5))
     _, axes = plt.subplots()
-    plots.band(axes, curves.tolist(), "C0", "train")
+    curves.band(axes, curves.epochs(found), found.tolist(), "C0", "train")
     assert axes.lines[0].get_xdata() == pytest.approx([1, 2, 3, 4, 5])
-    assert axes.lines[0].get_ydata() == pytest.approx(curves.mean(axis=0))
+    assert axes.lines[0].get_ydata() == pytest.approx(found.mean(axis=0))
     y = axes.collections[0].get_paths()[0].vertices[:, 1]
-    assert (y.min(), y.max()) == pytest.approx((curves.min(), curves.max()))
+    assert (y.min(), y.max()) == pytest.approx((found.min(), found.max()))
 
 
 def test_training_shows_loss_and_accuracy_of_both_parts():
     names = [f"{part}_{quantity}" for quantity in ("loss", "accuracy") for part in ("train", "validation")]
-    curves = {name: RNG.random((3, 4)).tolist() for name in names}
-    lines = [line for axes in plots.training(run(curves)).axes for line in axes.lines]
+    found = {name: RNG.random((3, 4)).tolist() for name in names}
+    lines = [line for axes in curves.training(run(found)).axes for line in axes.lines]
     for name, line in zip(names, lines, strict=True):
         assert line.get_label() == name.split("_")[0]
-        assert line.get_ydata() == pytest.approx(np.mean(curves[name], axis=0))
+        assert line.get_ydata() == pytest.approx(np.mean(found[name], axis=0))
 
 
 def test_the_operating_points_lie_on_the_curve():

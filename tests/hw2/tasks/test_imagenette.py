@@ -40,13 +40,7 @@ def shapes(count: int, seed: int = 0) -> Images:
     return Images((255 * images).byte(), labels)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """The same sums in the same order, here and in other processes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(config=TINY, seed=0):

@@ -7,19 +7,13 @@ import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from hw2 import searching
 from hw2.data import magic as data
 from hw2.tasks import magic, magic_baselines
 from hw2.tasks.magic_baselines import PROBLEMS
 
-
-@pytest.fixture(autouse=True)
-def one_core():
-    """More threads would only wait for each other."""
-    with threadpool_limits(1):
-        yield
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 @pytest.fixture

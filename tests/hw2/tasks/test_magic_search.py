@@ -6,19 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from threadpoolctl import threadpool_limits
 
 from hw2 import searching
 from hw2.data import magic as data
 from hw2.tasks import magic, magic_baselines, magic_search
 from hw2.tasks.magic_search import NETWORK
 
-
-@pytest.fixture(autouse=True)
-def one_core():
-    """More threads would only wait for each other."""
-    with threadpool_limits(1):
-        yield
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 def showers(rows: int = 1500) -> pd.DataFrame:
