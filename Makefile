@@ -18,7 +18,7 @@ SOURCES := _quarto.yml _environment $(shell find report code -type f \
 	\( -name '*.qmd' -o -name '*.bib' -o -name '*.tex' -o -name '*.py' -o -name '*.lua' -o -name '*.mplstyle' \) \
 	-not -name 'hw2.tex' -not -path '*/.*') $(shell find runs -type f -not -name '.*' 2>/dev/null)
 
-.PHONY: help pdf verify test experiments audit search lint tex lock clean
+.PHONY: help pdf verify test experiments audit search bench lint tex lock clean
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -38,6 +38,9 @@ audit: .venv/.ready ## check the recorded runs and evaluate their weights again 
 
 search: .venv/.ready ## search the hyper-parameters of Task 2 (STORAGE=file or URL, shared by workers; TRIALS=100)
 	@$(PY) -m hw2 search $(if $(STORAGE),--storage "$(STORAGE)") $(if $(TRIALS),--trials "$(TRIALS)")
+
+bench: .venv/.ready ## measure the speed of Task 3 on this machine, ours and the usual ways, and record it
+	@$(PY) -m hw2 bench
 
 lint: .venv/.ready ## check style and format of the code
 	@.venv/bin/ruff check code tests

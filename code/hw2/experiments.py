@@ -70,7 +70,7 @@ def select(parts: Sequence[str]) -> list[str]:
 def get(task: str, name: str) -> Run:
     """The recorded run of an experiment. Raises RunError where it is missing, damaged, edited or stale."""
     experiment = _experiment(f"{task}/{name}")
-    run, config = runs.load(task, name), _as_read(experiment.config)
+    run, config = runs.load(task, name), runs.as_read(experiment.config)
     if changed := _changes(run.config, config):
         raise _stale(run, "; ".join(changed))
     if (recorded := run.provenance.get("data_sha256")) != experiment.data.sha256:
@@ -99,7 +99,7 @@ def record(key: str, fresh: bool = False) -> Run:
     """
     experiment = _experiment(key)
     task, name = key.split("/")
-    config, folder = _as_read(experiment.config), CHECKPOINTS / task / name
+    config, folder = runs.as_read(experiment.config), CHECKPOINTS / task / name
     canary, provenance = list(experiment.canary(config)), runs.provenance(experiment.data.sha256)
     with training.processes():
         first, seconds = training.rank() == 0, 0.0
@@ -109,7 +109,7 @@ def record(key: str, fresh: bool = False) -> Run:
         start = time.perf_counter()
         result = experiment.train(folder)
         seconds += time.perf_counter() - start
-        if changed := _changes(config, _as_read(result.config)) or _changes(_as_read(result.config), config):
+        if changed := _changes(config, runs.as_read(result.config)) or _changes(runs.as_read(result.config), config):
             raise RunError(f"{key} was trained with another config than its experiment has: {'; '.join(changed)}")
         run = Run(
             task=task,
@@ -164,11 +164,6 @@ def _experiment(key: str) -> Experiment:
     return found[key]
 
 
-def _as_read(config: Config) -> Config:
-    """A config as it is read from a recorded run: tuples are lists there."""
-    return json.loads(json.dumps(config))
-
-
 def _changes(old: Config, new: Config, inside: str = "") -> list[str]:
     """What `new` lacks or has otherwise than `old`; what it has besides is no change."""
     found = []
@@ -192,7 +187,7 @@ def _weights(run: Run) -> dict[str, Any]:
 
 def _compare(run: Run, experiment: Experiment, weights: dict[str, Any]) -> list[Comparison]:
     try:
-        numbers = experiment.evaluate(_as_read(experiment.config), weights)
+        numbers = experiment.evaluate(runs.as_read(experiment.config), weights)
     except (KeyError, RuntimeError) as error:  # what PyTorch raises for a missing tensor or one of another shape
         raise RunError(f"{run.weights_file} cannot be evaluated ({error}); train the run again") from error
     for number, again in numbers.items():

@@ -88,6 +88,11 @@ def describe(device: torch.device | str) -> str:
     return f"{kind}: {name}"
 
 
+def as_read(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as it is read from a recorded run: tuples are lists there."""
+    return json.loads(json.dumps(config))
+
+
 def save(run: Run, weights: Mapping[str, Tensor] | None = None) -> None:
     """Write a run: its weights first, then its JSON, each in one step, so that a JSON file is always a whole run.
 

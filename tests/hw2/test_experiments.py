@@ -535,4 +535,4 @@ def test_the_experiments_of_the_report_are_complete():
     assert found
     for key, experiment in found.items():
         assert key.count("/") == 1
-        assert experiments._as_read(experiment.config)
+        assert runs.as_read(experiment.config)

@@ -153,7 +153,7 @@ def decode(archive: Path) -> dict[str, Images]:
             raise DataError(f"{archive}: {member[0]} is no good image ({error}); {_REMEDY}") from None
 
     with ThreadPoolExecutor() as pool:  # PIL decodes and resizes without Python's lock
-        found = pool.map(pixels, _members(archive))
+        found = pool.map(pixels, members(archive))
         images = dict(tqdm(found, "decoding images", sum(COUNTS.values()), unit="img", disable=None))
     parts = {}
     for part in COUNTS:
@@ -174,7 +174,7 @@ def resize(content: bytes) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
-def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
+def members(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Name (root/part/class/file) and content of each image. Whatever else stands in the archive is refused, or is a
     plain file elsewhere, which is left alone. Raises DataError."""
     total = 0

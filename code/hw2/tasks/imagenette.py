@@ -37,23 +37,26 @@ class Config:
     widths: tuple[int, ...] = (32, 64, 128, 256)  # channels of the stages; each stage halves the resolution
     blocks: tuple[int, ...] = (1, 1, 1, 1)  # residual blocks of the stages
     groups: int = 8  # of GroupNorm
+    pooling: str = "average"  # of 2 x 2 pixels, where a stage halves the resolution
     activation: str = "silu"
-    dropout: float = 0.2  # of the features that the classifier sees
+    dropout: float = 0.4  # of the features that the classifier sees
+    branch_dropout: float = 0.15  # of whole channels within a residual branch
     stochastic_depth: float = 0.0  # chance that an image skips the last residual block; less for earlier ones
-    optimizer: str = "sgd"
+    optimizer: str = "muon"
     learning_rate: float = 0.1  # the largest of the one-cycle schedule
     momentum: float = 0.9  # Nesterov's
-    weight_decay: float = 5e-3  # on weights, not on the gains and biases
+    weight_decay: float = 0.1  # on weights, not on the gains and biases
     warmup: float = 0.2  # share of the steps in which the learning rate rises
     label_smoothing: float = 0.1
     ema: float = 0.99  # decay per step of the moving average of the weights, which is the network that is evaluated
-    batch_size: int = 128
-    epochs: int = 20
+    batch_size: int = 64
+    epochs: int = 16
     augmentation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         choices = [
             (self.activation, ACTIVATIONS),
+            (self.pooling, POOLINGS),
             (self.optimizer, OPTIMIZERS),
             *((name, AUGMENTATIONS) for name in self.augmentation),
         ]
@@ -68,6 +71,7 @@ class Config:
             )
 
 
+POOLINGS = {"average": nn.AvgPool2d, "maximum": nn.MaxPool2d}
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "mish": nn.Mish}
 
 
@@ -101,7 +105,8 @@ class Normalize(nn.Module):
 class Residual(nn.Module):
     """x + branch(x), after an activation. An image skips the branch in training with a chance of `skip`.
 
-    He et al. (2016); the skipping is that of Huang et al. (2016), the branch starts as zero as in Goyal et al. (2017).
+    He et al. (2016); the skipping is that of Huang et al. (2016), the branch starts as zero as in Goyal et al. (2017),
+    and whole channels are dropped in it (Tompson et al. 2015).
     """
 
     def __init__(self, channels: int, config: Config, skip: float) -> None:
@@ -109,11 +114,11 @@ class Residual(nn.Module):
         self.first, self.second = convolution(channels, channels), convolution(channels, channels)
         self.first_norm, self.second_norm = (nn.GroupNorm(config.groups, channels) for _ in range(2))
         nn.init.zeros_(self.second_norm.weight)
-        self.activation = ACTIVATIONS[config.activation]()
+        self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout2d(config.branch_dropout)
         self.skip = skip
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = self.activation(self.first_norm(self.first(x)))
+        branch = self.dropout(self.activation(self.first_norm(self.first(x))))
         branch = self.second_norm(self.second(branch))
         if self.training and self.skip:
             kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.skip
@@ -122,12 +127,15 @@ class Residual(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """A convolution to more channels, half the resolution, and residual blocks: (N, c, s, s) to (N, c', s/2, s/2)."""
+    """Half the resolution, more channels, and residual blocks: (N, c, s, s) to (N, c', s/2, s/2).
+
+    The pooling comes before the convolution, which then costs a quarter; only the three colours are not reduced.
+    """
 
     def __init__(self, channels_in: int, channels: int, config: Config, skips: Sequence[float]) -> None:
+        pair = [POOLINGS[config.pooling](2), convolution(channels_in, channels)]
         super().__init__(
-            convolution(channels_in, channels),
-            nn.MaxPool2d(2),
+            *(reversed(pair) if channels_in == 3 else pair),
             nn.GroupNorm(config.groups, channels),
             ACTIVATIONS[config.activation](),
             *(Residual(channels, config, skip) for skip in skips),
@@ -266,11 +274,11 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """About UV' of the singular value decomposition USV', by Newton and Schulz's iteration (Jordan et al. 2024)."""
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = x.to(torch.bfloat16 if x.is_cuda else torch.float32) / x.norm().clamp(min=1e-7)
+    x = x / x.norm().clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return (x.T if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "muon": Muon}
@@ -344,7 +352,8 @@ def step(
     logits = logits.float()
     state.optimizer.zero_grad()
     cross_entropy(logits, targets, label_smoothing=config.label_smoothing).backward()
-    state.optimizer.step()
+    with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+        state.optimizer.step()  # Muon multiplies matrices
     state.scheduler.step()
     weights, averages = (list(state.model[name].parameters()) for name in ("network", "average"))
     get_ema_multi_avg_fn(config.ema)(averages, weights, 0)
@@ -352,51 +361,61 @@ def step(
     return torch.stack([cross_entropy(logits.detach(), targets), right])
 
 
+def trainer(
+    config: Config, seed: int, data: Images, validation: Images | None = None
+) -> tuple[training.State, Callable[[], dict[str, float]]]:
+    """A new training on the device of the data, and what trains one epoch of it and returns its numbers.
+
+    Those are `train_loss` and `train_accuracy` (of the batches as they were trained on), and `validation_loss` and
+    `validation_accuracy` where there are such images.
+    """
+    device, precision = data.images.device, compute_type(data.images.device)
+    state = build(config, seed, data)
+    network = forward = state.model["network"]
+    augment = Augmentation(config.augmentation).to(device)
+    if training.world_size() > 1:
+        forward = DistributedDataParallel(network, forward_sync_buffers=False)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        forward = torch.compile(forward)
+        with torch.autocast("cuda", precision, enabled=precision != torch.float32):  # compiles, once and now
+            forward(unit(data.images[: config.batch_size // training.world_size()])).sum().backward()
+
+    def epoch() -> dict[str, float]:
+        network.train()
+        reseed(seed, state.epoch)
+        order = batches(len(data), config.batch_size)
+        reseed(seed, state.epoch, training.rank())  # the order is that of all processes, what follows is not
+        total = torch.zeros(2, device=device)
+        with _bar(len(order) * config.batch_size) as bar:
+            for count, rows in enumerate(order, 1):
+                batch = data[rows.to(device)]
+                total += step(config, state, forward, *augment(batch.images, batch.labels), precision)
+                bar.update(config.batch_size)
+                if not bar.disable and count % 16 == 0:  # not always: to read numbers is to wait for the device
+                    bar.set_postfix(loss=f"{total[0] / count:.4f}", accuracy=f"{total[1] / count:.4f}")
+        if training.world_size() > 1:
+            distributed.all_reduce(total)
+        loss, accuracy = (total / (len(order) * training.world_size())).tolist()
+        numbers = {"train_loss": loss, "train_accuracy": accuracy}
+        if validation is not None:
+            loss, accuracy = loss_and_accuracy(predict(state.model["average"], validation.images), validation.labels)
+            numbers |= {"validation_loss": loss, "validation_accuracy": accuracy}
+        return numbers
+
+    return state, epoch
+
+
 def train(
     config: Config, seed: int, data: Images, validation: Images | None = None, checkpoints: Path | None = None
 ) -> tuple[Network, dict[str, list[float]]]:
-    """Train a network on the device of the data.
+    """Train a network on the device of the data. Returns it with its averaged weights, and its curves over the epochs.
 
-    Returns it with its averaged weights, and its curves over the epochs: `train_loss` and `train_accuracy` (of the
-    batches as they were trained on), `validation_loss` and `validation_accuracy` where there are such images. With a
-    folder for checkpoints, a killed training resumes. In processes that torchrun started, all train this one network.
-    Raises TrainingError where the memory is too small.
+    With a folder for checkpoints, a killed training resumes. In processes that torchrun started, all train this one
+    network. Raises TrainingError where the memory is too small.
     """
-    device, precision = data.images.device, compute_type(data.images.device)
-    with _memory_remedy(config, device):
-        state = build(config, seed, data)
-        network = forward = state.model["network"]
-        augment = Augmentation(config.augmentation).to(device)
-        if training.world_size() > 1:
-            forward = DistributedDataParallel(network, forward_sync_buffers=False)
-        if device.type == "cuda":
-            torch.backends.cudnn.benchmark = True
-            forward = torch.compile(forward)
-
-        def epoch() -> dict[str, float]:
-            network.train()
-            reseed(seed, state.epoch)
-            order = batches(len(data), config.batch_size)
-            reseed(seed, state.epoch, training.rank())  # the order is that of all processes, what follows is not
-            total = torch.zeros(2, device=device)
-            with _bar(len(order) * config.batch_size) as bar:
-                for count, rows in enumerate(order, 1):
-                    batch = data[rows.to(device)]
-                    total += step(config, state, forward, *augment(batch.images, batch.labels), precision)
-                    bar.update(config.batch_size)
-                    if not bar.disable and count % 16 == 0:  # not always: to read numbers is to wait for the device
-                        bar.set_postfix(loss=f"{total[0] / count:.4f}", accuracy=f"{total[1] / count:.4f}")
-            if training.world_size() > 1:
-                distributed.all_reduce(total)
-            loss, accuracy = (total / (len(order) * training.world_size())).tolist()
-            numbers = {"train_loss": loss, "train_accuracy": accuracy}
-            if validation is not None:
-                loss, accuracy = loss_and_accuracy(
-                    predict(state.model["average"], validation.images), validation.labels
-                )
-                numbers |= {"validation_loss": loss, "validation_accuracy": accuracy}
-            return numbers
-
+    with _memory_remedy(config, data.images.device):
+        state, epoch = trainer(config, seed, data, validation)
         checkpoint = checkpoints and checkpoints / f"{_digest(config, seed, data)}.safetensors"
         curves = training.fit(state, config.epochs, epoch, checkpoint, f"seed {seed}")
     return state.model["average"], curves
@@ -434,7 +453,12 @@ def _digest(config: Config, seed: int, data: Images) -> str:
 def predict(network: Network, images: Tensor) -> Tensor:
     """Logits (N, 10) in float32, on the CPU, of images (N, 3, 64, 64) in bytes or in floats in [0, 1]."""
     network.eval()
-    return torch.cat([network(unit(part)).cpu() for part in images.split(512)])
+    return torch.cat([network(unit(part)).cpu() for part in images.split(_evaluated_at_once(images))])
+
+
+def _evaluated_at_once(images: Tensor) -> int:
+    """Images in a batch: so many that a GPU is busy, so few that a CPU's cache holds them (twice as fast as 512)."""
+    return 64 if images.device.type == "cpu" else 1024
 
 
 def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -450,10 +474,10 @@ def noisy_accuracy(network: Network, data: Images, levels: Sequence[float], draw
     The sum is not clamped to [0, 1]. All levels and networks see the same draws of N(0, 1).
     """
     network.eval()
-    right = torch.zeros(len(levels), draws, dtype=torch.double)
+    right, size = torch.zeros(len(levels), draws, dtype=torch.double), _evaluated_at_once(data.images)
     for draw in range(draws):
         generator = torch.Generator().manual_seed(draw)
-        for images, labels in zip(data.images.split(512), data.labels.split(512), strict=True):
+        for images, labels in zip(data.images.split(size), data.labels.split(size), strict=True):
             x, noise = unit(images), torch.randn(images.shape, generator=generator).to(images.device)
             for i, level in enumerate(levels):
                 right[i, draw] += (network(x + level * noise).argmax(1) == labels).sum().item()
@@ -462,7 +486,7 @@ def noisy_accuracy(network: Network, data: Images, levels: Sequence[float], draw
 
 # --- experiments ---
 
-SEEDS = [211, 212, 213, 214, 215]
+SEEDS = [211, 212, 213]
 PLAIN = Config()
 AUGMENTED = replace(PLAIN, augmentation=("crop", "flip", "color", "erase"), weight_decay=2e-3, epochs=60)
 NOISE, DRAWS = (0.005, 0.01, 0.05), 10  # the assignment's levels

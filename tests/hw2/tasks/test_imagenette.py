@@ -23,7 +23,18 @@ from hw2.data.imagenette import Imagenette, Images
 from hw2.tasks import imagenette
 from hw2.tasks.imagenette import AUGMENTATIONS, Augmentation, Config, Network
 
-TINY = Config(widths=(8, 8, 16), blocks=(1, 0, 1), groups=4, dropout=0.1, batch_size=20, epochs=3, ema=0.9)
+TINY = Config(
+    widths=(8, 8, 16),
+    blocks=(1, 0, 1),
+    groups=4,
+    dropout=0.1,
+    branch_dropout=0.0,
+    optimizer="sgd",
+    weight_decay=5e-3,
+    batch_size=20,
+    epochs=3,
+    ema=0.9,
+)
 COLORS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]])
 
 
@@ -61,6 +72,7 @@ def same(first, second):
     ("change", "message"),
     [
         ({"activation": "step"}, "'step' is unknown, expected one of relu, gelu"),
+        ({"pooling": "minimum"}, "'minimum' is unknown, expected one of average, maximum"),
         ({"optimizer": "adam"}, "'adam' is unknown, expected one of sgd, muon"),
         ({"augmentation": ("flip", "flop")}, "'flop' is unknown, expected one of crop, flip"),
         ({"widths": (8, 16)}, "2 widths and 3 numbers of blocks"),
@@ -293,7 +305,9 @@ def test_shapes_are_learned(optimizer):
     assert again == (curves["validation_loss"][-1], 1)
 
 
-BUSY = replace(TINY, stochastic_depth=0.3, augmentation=("crop", "flip", "color", "erase", "mixup", "cutmix"))
+BUSY = replace(
+    TINY, stochastic_depth=0.3, branch_dropout=0.2, augmentation=("crop", "flip", "color", "erase", "mixup", "cutmix")
+)
 
 
 def test_the_seed_decides():
@@ -560,6 +574,8 @@ def test_a_canary_tells_of_any_change_and_leaves_the_random_numbers_alone():
         "label_smoothing": 0.2,
         "stochastic_depth": 0.4,
         "dropout": 0.2,
+        "branch_dropout": 0.3,
+        "pooling": "maximum",
         "optimizer": "muon",
         "activation": "relu",
         "widths": [8, 16, 16],

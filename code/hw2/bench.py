@@ -1,0 +1,252 @@
+"""The speed of Task 3's training beside that of the usual ways, all measured in one run on the machine it finds.
+
+Measured are an epoch of ours; of the *usual pipeline*, which decodes every image anew in every epoch and trains
+torchvision's ResNet-18 with GroupNorm in float32; and of that ResNet-18 on our loader. Then the time that ours and the
+usual pipeline need to an accuracy of 78 % on the test images, without augmentation. Results are in `runs/bench/`.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+from torchvision.models import resnet18
+from tqdm import tqdm
+
+from hw2 import data, runs, training
+from hw2.data import imagenette as dataset
+from hw2.data.imagenette import NAMES, SIDE, Images
+from hw2.runs import Run, RunError
+from hw2.tasks import imagenette
+
+FAST = replace(imagenette.PLAIN, epochs=8)  # on the way to the target; how many epochs was chosen on validation images
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is compared. The usual pipeline has what tutorials have; its accuracy was not tuned."""
+
+    ours: imagenette.Config = imagenette.PLAIN  # whose epoch is timed
+    fast: imagenette.Config = FAST  # trained to the target
+    target: float = 0.78  # test accuracy
+    trainings: int = 3  # of ours to the target, with seeds 0, 1, ...
+    patience: float = 10.0  # the usual pipeline is stopped after so many times the seconds that ours needed
+    batch_size: int = 64  # of the peers
+    workers: int = 2  # processes that decode images for the usual pipeline
+    learning_rate: float = 1e-3  # Adam's, for the peers
+
+
+SETTINGS = Settings()
+
+
+# --- the peers ---
+
+
+def peer() -> nn.Module:
+    """torchvision's ResNet-18 for ten classes, with GroupNorm in place of BatchNorm."""
+    return resnet18(num_classes=len(NAMES), norm_layer=lambda channels: nn.GroupNorm(32, channels))
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """The training images of the archive as files: part/class/name in a folder."""
+    for name, content in dataset.members(archive):
+        part, label, file = Path(name).parts[-3:]
+        if part == "train":
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            (folder / label / file).write_bytes(content)
+
+
+def usual_loader(folder: Path, settings: Settings) -> DataLoader:
+    """Images from files, decoded and resized anew in every epoch, normalized to [-1, 1]."""
+    steps = [transforms.Resize((SIDE, SIDE)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
+    files = ImageFolder(str(folder), transforms.Compose(steps))
+    return DataLoader(
+        files, settings.batch_size, shuffle=True, num_workers=settings.workers, persistent_workers=settings.workers > 0
+    )
+
+
+def our_loader(images: Images, settings: Settings) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same from bytes in the memory of the device."""
+    for rows in imagenette.batches(len(images), settings.batch_size):
+        batch = images[rows.to(images.images.device)]
+        yield 2 * imagenette.unit(batch.images) - 1, batch.labels
+
+
+def peer_epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Any, device: torch.device, precision: torch.dtype
+) -> None:
+    """One epoch of the loop that every tutorial has."""
+    model.train()
+    for images, labels in tqdm(batches, "epoch of ResNet-18", unit="batch", leave=False, disable=None):
+        x, y = images.to(device), labels.to(device)
+        optimizer.zero_grad()
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+
+
+@torch.inference_mode()
+def peer_accuracy(model: nn.Module, images: Images) -> float:
+    """Share of right answers on images in bytes."""
+    model.eval()
+    answers = [model(2 * imagenette.unit(part) - 1).argmax(1) for part in images.images.split(512)]
+    return (torch.cat(answers) == images.labels).double().mean().item()
+
+
+# --- measuring ---
+
+
+def seconds(call: Callable[[], Any], device: torch.device) -> float:
+    """The wall time of a call, until the device has done all of it."""
+    start = time.perf_counter()
+    call()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def matmul_rate(device: torch.device, precision: torch.dtype, size: int) -> float:
+    """The machine's limit, as far as it can be measured: multiplications and additions a second in a matrix product."""
+    a, b = (torch.randn(size, size, device=device).to(precision) for _ in range(2))
+    seconds(lambda: a @ b, device)
+    return 2 * size**3 / min(seconds(lambda: a @ b, device) for _ in range(10))
+
+
+def operations(config: imagenette.Config) -> int:
+    """Multiplications and additions that one image costs in training, forward and backward."""
+    network = imagenette.Network(config, imagenette.synthetic().images)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.rand(1, 3, SIDE, SIDE)).sum().backward()
+    return counter.get_total_flops()
+
+
+def ours_to_target(images: Images, test: Images, settings: Settings) -> dict[str, list[float]]:
+    """Seconds and test accuracy of some whole trainings of ours. Nothing but training is counted, and all of it is."""
+    found: dict[str, list[float]] = {"ours_seconds": [], "ours_accuracy": []}
+    for seed in range(settings.trainings):
+        state, epoch = imagenette.trainer(settings.fast, seed, images)
+        whole = partial(training.fit, state, settings.fast.epochs, epoch)
+        found["ours_seconds"].append(seconds(whole, images.images.device))
+        logits = imagenette.predict(state.model["average"], test.images)
+        found["ours_accuracy"].append(imagenette.loss_and_accuracy(logits, test.labels)[1])
+    return found
+
+
+def usual_to_target(
+    loader: DataLoader, test: Images, settings: Settings, limit: float
+) -> tuple[dict[str, float], float]:
+    """Seconds of training, epochs and best test accuracy of the usual pipeline, until it has the accuracy or until
+    `limit` seconds are over; and the seconds of its second epoch, when its processes run. Evaluation is not counted."""
+    device = test.images.device
+    torch.manual_seed(0)
+    model = peer().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
+    spent: list[float] = []
+    best = 0.0
+    while len(spent) < 2 or (best < settings.target and sum(spent) < limit):
+        spent.append(seconds(lambda: peer_epoch(model, optimizer, loader, device, torch.float32), device))
+        best = max(best, peer_accuracy(model, test))
+        print(f"usual pipeline: {sum(spent):.0f} of at most {limit:.0f} s, accuracy {best:.3f}", flush=True)
+    numbers = {"usual_seconds": sum(spent), "usual_epochs": len(spent), "usual_accuracy": best}
+    return numbers, spent[1]
+
+
+def measure(settings: Settings = SETTINGS) -> Run:
+    """Measure everything and record it under the machine's name. Takes about 15 times what ours needs to the target.
+
+    Raises DataError where the data is not at hand.
+    """
+    start, device = time.perf_counter(), training.pick_device()
+    precision = imagenette.compute_type(device)
+    found = imagenette.load(device)
+    provenance = runs.provenance(found.archive.sha256)
+
+    _, epoch = imagenette.trainer(settings.ours, 0, found.train)
+    epochs = {"ours": seconds(epoch, device)}
+    rate = matmul_rate(device, precision, 2048 if device.type == "cpu" else 8192)
+
+    torch.manual_seed(0)
+    model = peer().to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
+    warm_up = found.train[torch.arange(settings.batch_size, device=device)]
+    peer_epoch(model, optimizer, our_loader(warm_up, settings), device, precision)
+    epochs["resnet18"] = seconds(
+        lambda: peer_epoch(model, optimizer, our_loader(found.train, settings), device, precision), device
+    )
+
+    to_target = ours_to_target(found.train, found.test, settings)
+    limit = settings.patience * sum(to_target["ours_seconds"]) / settings.trainings
+    with TemporaryDirectory() as folder:
+        extract(data.locate(found.archive), Path(folder))
+        usual, epochs["usual"] = usual_to_target(usual_loader(Path(folder), settings), found.test, settings, limit)
+
+    images, cost = len(found.train), operations(settings.ours)
+    summary = {f"{name}_epoch_seconds": value for name, value in epochs.items()}
+    summary |= {f"{name}_images_per_second": images / value for name, value in epochs.items()}
+    summary |= {"matmul_rate": rate, "operations_per_image": cost}
+    summary["share_of_limit"] = cost * summary["ours_images_per_second"] / rate
+    summary |= usual | {name: runs.over_seeds(values) for name, values in to_target.items()}
+    name = runs.describe(device)
+    run = Run(
+        task="bench",
+        name=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+        config=runs.as_read(asdict(settings)),
+        seeds=list(range(settings.trainings)),
+        curves={},
+        summary=summary,
+        provenance=provenance | {"device": name, "seconds": round(time.perf_counter() - start, 1)},
+        canary=_canary(settings),
+    )
+    runs.save(run)
+    return run
+
+
+# --- what was measured ---
+
+
+def recorded() -> list[Run]:
+    """The results of all machines. Raises RunError where one is damaged, or is not of today's code."""
+    found = [runs.load("bench", file.stem) for file in sorted((runs.RUNS / "bench").glob("*.json"))]
+    for run in found:
+        if run.config != runs.as_read(asdict(SETTINGS)) or not runs.same_losses(run.canary, _canary(SETTINGS)):
+            raise RunError(f"{run.file} is stale: the training it timed has changed; run `make bench` on that machine")
+    return found
+
+
+def table(run: Run) -> str:
+    """Markdown table of the speeds of one machine: ours, and the two others."""
+    rows = ["| | Images/s | Seconds an epoch | Ours is faster by |", "|:---|---:|---:|---:|"]
+    for name, title in {"ours": "ours", "resnet18": "ResNet-18, our loader", "usual": "usual pipeline"}.items():
+        spent = run.summary[f"{name}_epoch_seconds"]
+        factor = f"{spent / run.summary['ours_epoch_seconds']:.1f}" if name != "ours" else ""
+        rows.append(f"| {title} | {run.summary[f'{name}_images_per_second']:,.0f} | {spent:.1f} | {factor} |")
+    return "\n".join(rows)
+
+
+def to_target(run: Run) -> str:
+    """A sentence on the time to the target: ours, and the usual pipeline's or how long it did not reach it."""
+    target, summary = run.config["target"], run.summary
+    ours, accuracy = summary["ours_seconds"]["mean"], summary["ours_accuracy"]
+    reached = sum(value >= target for value in accuracy["values"])
+    usual = "needs" if summary["usual_accuracy"] >= target else f"has {summary['usual_accuracy']:.1%} at best after"
+    return (
+        f"ours needs {ours:.1f} s and has {accuracy['mean']:.1%} (mean of {len(run.seeds)} trainings, of which "
+        f"{reached} reach {target:.0%}); the usual pipeline {usual} {summary['usual_seconds']:.0f} s and "
+        f"{summary['usual_epochs']:.0f} epochs, {summary['usual_seconds'] / ours:.1f} times as long"
+    )
+
+
+def _canary(settings: Settings) -> list[float]:
+    return imagenette.canary(asdict(settings.fast))
