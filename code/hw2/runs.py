@@ -82,10 +82,22 @@ def provenance(data_digest: str) -> dict[str, Any]:
 
 
 def describe(device: torch.device | str) -> str:
-    """A device with its name, such as "cuda: NVIDIA H200" or "cpu: x86_64"."""
+    """A device with its name, such as "cuda: NVIDIA H200" or "cpu: AMD EPYC, 2 threads"."""
     kind = torch.device(device).type
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else platform.processor() or platform.machine()
-    return f"{kind}: {name}"
+    if kind == "cuda":
+        return f"{kind}: {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    return f"{kind}: {_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _processor() -> str:
+    """The processor's name; Python itself tells no more than its architecture on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def as_read(config: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hw2.runs import Run
 from hw2.tasks.imagenette import MIXING, NOISE
 
 TITLES = {
+    "shift": "shift",
     "crop": "crop",
     "flip": "flip",
     "affine": "affine",

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, interpolate, one_hot
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -37,21 +37,22 @@ class Config:
     widths: tuple[int, ...] = (32, 64, 128, 256)  # channels of the stages; each stage halves the resolution
     blocks: tuple[int, ...] = (1, 1, 1, 1)  # residual blocks of the stages
     groups: int = 8  # of GroupNorm
-    pooling: str = "average"  # of 2 x 2 pixels, where a stage halves the resolution
+    pooling: str = "average"  # of 2 x 2 pixels, where a stage but the first halves the resolution
     activation: str = "silu"
     dropout: float = 0.4  # of the features that the classifier sees
     branch_dropout: float = 0.15  # of whole channels within a residual branch
     stochastic_depth: float = 0.0  # chance that an image skips the last residual block; less for earlier ones
     optimizer: str = "muon"
-    learning_rate: float = 0.1  # the largest of the one-cycle schedule
+    learning_rate: float = 0.05  # the largest of the one-cycle schedule
     momentum: float = 0.9  # Nesterov's
     weight_decay: float = 0.1  # on weights, not on the gains and biases
     warmup: float = 0.2  # share of the steps in which the learning rate rises
     label_smoothing: float = 0.1
     ema: float = 0.99  # decay per step of the moving average of the weights, which is the network that is evaluated
     batch_size: int = 64
-    epochs: int = 16
+    epochs: int = 12
     augmentation: tuple[str, ...] = ()
+    sides: tuple[int, ...] = (SIDE,)  # to train on, each for an equal part of the epochs; smaller is quicker
 
     def __post_init__(self) -> None:
         choices = [
@@ -65,6 +66,8 @@ class Config:
                 raise ValueError(f"{value!r} is unknown, expected one of {', '.join(known)}")
         if len(self.widths) != len(self.blocks):
             raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks; give one per stage")
+        if min(self.sides) < 2 ** len(self.widths):
+            raise ValueError(f"{min(self.sides)} pixels cannot be halved {len(self.widths)} times; change sides")
         if odd := [width for width in self.widths if width % self.groups]:
             raise ValueError(
                 f"a stage of {odd[0]} channels cannot be normalized in {self.groups} groups; change groups"
@@ -129,13 +132,14 @@ class Residual(nn.Module):
 class Stage(nn.Sequential):
     """Half the resolution, more channels, and residual blocks: (N, c, s, s) to (N, c', s/2, s/2).
 
-    The pooling comes before the convolution, which then costs a quarter; only the three colours are not reduced.
+    The pooling comes before the convolution, which then costs a quarter. Only the three colours are not reduced: of
+    them the first stage makes channels, and takes their maximum.
     """
 
     def __init__(self, channels_in: int, channels: int, config: Config, skips: Sequence[float]) -> None:
-        pair = [POOLINGS[config.pooling](2), convolution(channels_in, channels)]
+        layer = convolution(channels_in, channels)
         super().__init__(
-            *(reversed(pair) if channels_in == 3 else pair),
+            *((layer, nn.MaxPool2d(2)) if channels_in == 3 else (POOLINGS[config.pooling](2), layer)),
             nn.GroupNorm(config.groups, channels),
             ACTIVATIONS[config.activation](),
             *(Residual(channels, config, skip) for skip in skips),
@@ -208,6 +212,7 @@ def layers(network: Network) -> pd.DataFrame:
 # --- augmentation ---
 
 AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
+    "shift": lambda: K.RandomCrop((SIDE, SIDE), padding=8, padding_mode="reflect"),
     "crop": lambda: K.RandomResizedCrop((SIDE, SIDE), scale=(0.35, 1.0), cropping_mode="resample"),
     "flip": lambda: K.RandomHorizontalFlip(),
     "affine": lambda: K.RandomAffine(10.0, shear=8.0, padding_mode="reflection", p=0.5),
@@ -242,6 +247,12 @@ class Augmentation(nn.Module):
             else:
                 x = transform(x)
         return x, targets
+
+
+def shrink(x: Tensor, config: Config, epoch: int) -> Tensor:
+    """Images (N, 3, 64, 64) at the resolution of an epoch (progressive resizing, Howard et al. 2018)."""
+    side = config.sides[len(config.sides) * epoch // config.epochs]
+    return x if side == SIDE else interpolate(x, (side, side), mode="bilinear", antialias=True)
 
 
 # --- training ---
@@ -390,7 +401,8 @@ def trainer(
         with _bar(len(order) * config.batch_size) as bar:
             for count, rows in enumerate(order, 1):
                 batch = data[rows.to(device)]
-                total += step(config, state, forward, *augment(batch.images, batch.labels), precision)
+                x, targets = augment(batch.images, batch.labels)
+                total += step(config, state, forward, shrink(x, config, state.epoch), targets, precision)
                 bar.update(config.batch_size)
                 if not bar.disable and count % 16 == 0:  # not always: to read numbers is to wait for the device
                     bar.set_postfix(loss=f"{total[0] / count:.4f}", accuracy=f"{total[1] / count:.4f}")
@@ -617,8 +629,11 @@ def canary(config: Mapping[str, Any]) -> list[float]:
     chosen, data = replace(from_record(config), batch_size=8), synthetic()
     with torch.random.fork_rng(devices=[]):
         state, augment = build(chosen, 0, data), Augmentation(chosen.augmentation)
-        network = state.model["network"]
-        return [step(chosen, state, network, *augment(data.images, data.labels))[0].item() for _ in range(3)]
+        network, losses = state.model["network"], []
+        for _ in range(3):
+            x, targets = augment(data.images, data.labels)
+            losses.append(step(chosen, state, network, shrink(x, chosen, 0), targets)[0].item())
+        return losses
 
 
 def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:

@@ -74,8 +74,9 @@ def same(first, second):
         ({"activation": "step"}, "'step' is unknown, expected one of relu, gelu"),
         ({"pooling": "minimum"}, "'minimum' is unknown, expected one of average, maximum"),
         ({"optimizer": "adam"}, "'adam' is unknown, expected one of sgd, muon"),
-        ({"augmentation": ("flip", "flop")}, "'flop' is unknown, expected one of crop, flip"),
+        ({"augmentation": ("flip", "flop")}, "'flop' is unknown, expected one of shift, crop, flip"),
         ({"widths": (8, 16)}, "2 widths and 3 numbers of blocks"),
+        ({"sides": (64, 4)}, "4 pixels cannot be halved 3 times"),
         ({"groups": 3}, "a stage of 8 channels cannot be normalized in 3 groups"),
     ],
 )
@@ -305,9 +306,18 @@ def test_shapes_are_learned(optimizer):
     assert again == (curves["validation_loss"][-1], 1)
 
 
-BUSY = replace(
-    TINY, stochastic_depth=0.3, branch_dropout=0.2, augmentation=("crop", "flip", "color", "erase", "mixup", "cutmix")
-)
+def test_the_resolution_grows_over_the_epochs():
+    config, x = replace(TINY, epochs=6, sides=(32, 48, 64)), torch.rand(2, 3, 1, 1).expand(2, 3, 64, 64)
+    small = [imagenette.shrink(x, config, epoch) for epoch in range(6)]
+    assert [image.shape[2:] for image in small] == [(side, side) for side in (32, 32, 48, 48, 64, 64)]
+    for image in small:
+        torch.testing.assert_close(image, x[:, :, : image.shape[2], : image.shape[3]])
+    for side in (32, 48):
+        assert network(config)(torch.rand(1, 3, side, side)).shape == (1, 10)
+
+
+MANY = ("shift", "crop", "flip", "color", "erase", "mixup", "cutmix")
+BUSY = replace(TINY, stochastic_depth=0.3, branch_dropout=0.2, augmentation=MANY, sides=(32, 64))
 
 
 def test_the_seed_decides():
@@ -576,6 +586,7 @@ def test_a_canary_tells_of_any_change_and_leaves_the_random_numbers_alone():
         "dropout": 0.2,
         "branch_dropout": 0.3,
         "pooling": "maximum",
+        "sides": [48, 64],
         "optimizer": "muon",
         "activation": "relu",
         "widths": [8, 16, 16],
