@@ -8,12 +8,15 @@ the d features of the teacher, in n samples (Belkin, Hsu, Xu, "Two Models of Dou
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import sympy as sp
 
-from hw2.theory.bayes_risk import bayes_risk, optimal_mu, spectrum
+from hw2.claims import claim
+from hw2.theory.bayes_risk import bayes_risk, designs, optimal_mu, spectrum
 
 
 @dataclass(frozen=True)
@@ -144,3 +147,125 @@ def over_samples(d: int = 40, largest: int = 120, draws: int = 25) -> Sweep:
 def _around(middle: int, last: int) -> list[int]:
     """Every fourth number up to `last`, and all near `middle`."""
     return sorted({*range(4, last + 1, 4), *range(middle - 5, middle + 6)})
+
+
+# --- the claims ---
+
+n, p, d, r, k = sp.symbols("n p d r k", positive=True, integer=True)
+sigma_w, sigma_eps = sp.symbols("sigma_w sigma_epsilon", positive=True)
+BIAS, HIDDEN, SPREAD = (1 - r / d) * sigma_w**2, sigma_eps**2 + (1 - p / d) * sigma_w**2, r / (sp.Abs(n - p) - 1)
+
+
+@claim(
+    "eq-q3-distance",
+    "a diagonal entry of $(X^T X)^{-1}$ by a distance",
+    method="exact projection onto the other columns",
+    domain="integer $X$ of full column rank, $d$ = 1 to 4",
+    claimed=lambda squared: 1 / squared,
+    mutants={
+        "distance not inverted": lambda squared: squared,
+        "not squared": lambda squared: 1 / sp.sqrt(squared),
+        "squared twice": lambda squared: 1 / squared**2,
+    },
+)
+def check_distance(entry: Callable[[sp.Expr], sp.Expr]) -> bool:
+    full = [x for x in designs() if x.rank() == x.cols]
+    for x in full:
+        inverse = (x.T * x).inv()
+        for j in range(x.cols):
+            column, others = x[:, j], x[:, [i for i in range(x.cols) if i != j]]
+            rest = column - others * others.pinv() * column if others.cols else column
+            if sp.simplify(entry(rest.dot(rest)) - inverse[j, j]) != 0:
+                return False
+    return len(full) > 3
+
+
+@claim(
+    "eq-q3-inverse-chi",
+    "mean of $1 / \\chi^2_k$",
+    method="sympy integral of the density",
+    domain="$k$ = 3 to 9; infinite for $k$ = 1 and 2",
+    claimed=1 / (k - 2),
+    mutants={"mean inverted": 1 / k, "off by one": 1 / (k - 1), "twice": 2 / (k - 2)},
+)
+def check_inverse_chi(mean: sp.Expr) -> bool:
+    x = sp.Symbol("x", positive=True)
+
+    def integral(degrees: int) -> sp.Expr:
+        density = x ** sp.Rational(degrees - 2, 2) * sp.exp(-x / 2) / (2 ** sp.Rational(degrees, 2))
+        return sp.integrate(density / sp.gamma(sp.Rational(degrees, 2)) / x, (x, 0, sp.oo))
+
+    finite = all(sp.simplify(integral(degrees) - mean.subs(k, degrees)) == 0 for degrees in range(3, 10))
+    return finite and integral(1) == integral(2) == sp.oo
+
+
+@cache
+def drawn_risks() -> dict[tuple[int, int, int], np.ndarray]:
+    """Risks of the solution of smallest norm for 4,000 random X at each of some (n, p, d) with |n - p| > 4."""
+    rng, found = np.random.default_rng(211), {}
+    for shape in ((20, 8, 24), (8, 20, 24), (30, 12, 12), (12, 24, 24), (9, 3, 10), (4, 30, 60)):
+        eigenvalues = (spectrum(x) for x in rng.standard_normal((4000, *shape[:2])))
+        found[shape] = np.array([student_risk(values, 0.0, shape[2], SIGMA_W, SIGMA_EPS) for values in eigenvalues])
+    return found
+
+
+@claim(
+    "eq-q3-mean-risk",
+    "mean risk of the solution of smallest norm",
+    method="Monte Carlo over $X$, within 4 standard errors",
+    domain="six $(n, p, d)$ below and above $n = p$, 4,000 $X$ each",
+    claimed=BIAS + HIDDEN * SPREAD,
+    mutants={
+        "hidden features are no noise": BIAS + sigma_eps**2 * SPREAD,
+        "1 lost": BIAS + HIDDEN * r / sp.Abs(n - p),
+        "p for the rank": BIAS + HIDDEN * p / (sp.Abs(n - p) - 1),
+        "bias of the hidden features alone": (1 - p / d) * sigma_w**2 + HIDDEN * SPREAD,
+        "no peak at n = p": BIAS + HIDDEN * r / (n + p - 1),
+    },
+)
+def check_mean_risk(mean: sp.Expr) -> bool:
+    for (samples, seen, features), risks in drawn_risks().items():
+        values = {n: samples, p: seen, d: features, r: min(samples, seen), sigma_w: SIGMA_W, sigma_eps: SIGMA_EPS}
+        if abs(risks.mean() - float(mean.subs(values))) > 4 * risks.std(ddof=1) / math.sqrt(len(risks)):
+            return False
+    return True
+
+
+@cache
+def drawn_spectra() -> tuple[dict[int, list[np.ndarray]], dict[int, list[np.ndarray]]]:
+    """Eigenvalues for 200 random X: of the first n rows for p = 8 columns, and of p columns for n = 8 rows."""
+    xs = np.random.default_rng(211).standard_normal((200, 20, 20))
+    rows = {count: [spectrum(x[:count, :8]) for x in xs] for count in range(1, 21)}
+    return rows, {count: [spectrum(x[:8, :count]) for x in xs] for count in range(1, 21)}
+
+
+Rule = Callable[[int, int, float, float], float]
+
+
+@claim(
+    "prp-q3-no-peak",
+    "at the best $\\mu$ more samples or features never hurt",
+    method="exact risks of nested $X$; over $p$ on average, within 3 standard errors",
+    domain="200 random $X$, $n$ and $p$ = 1 to 20, $d$ = 20",
+    claimed=best_mu,
+    mutants={
+        "no regularization": lambda *_: 0.0,
+        "a tenth of it": lambda *arguments: best_mu(*arguments) / 10,
+        "the label noise alone": lambda p, d, sigma_w, sigma_eps: optimal_mu(d, sigma_w, sigma_eps),
+    },
+)
+def check_no_peak(rule: Rule) -> bool:
+    rows, columns = (
+        {
+            count: np.array([student_risk(x, rule(len(x), 20, SIGMA_W, SIGMA_EPS), 20, SIGMA_W, SIGMA_EPS) for x in xs])
+            for count, xs in spectra.items()
+        }
+        for spectra in drawn_spectra()
+    )
+    for count in range(1, 20):
+        if np.any(rows[count + 1] > rows[count] + 1e-12):
+            return False
+        change = columns[count + 1] - columns[count]
+        if change.mean() > 3 * change.std(ddof=1) / math.sqrt(len(change)):
+            return False
+    return True
