@@ -8,6 +8,7 @@ RENDERER ?= auto
 ONLY ?=
 STORAGE ?=
 TRIALS ?=
+DRAFT ?=
 PY := .venv/bin/python
 SETUP := sh code/setup.sh
 # one commit, one PDF: the dates in it are the commit's
@@ -18,7 +19,7 @@ SOURCES := _quarto.yml _environment $(shell find report code -type f \
 	\( -name '*.qmd' -o -name '*.bib' -o -name '*.tex' -o -name '*.py' -o -name '*.lua' -o -name '*.mplstyle' \) \
 	-not -name 'hw2.tex' -not -path '*/.*') $(shell find runs -type f -not -name '.*' 2>/dev/null)
 
-.PHONY: help pdf verify test experiments audit search bench lint tex lock clean
+.PHONY: help pdf verify test experiments audit search bench submission lint tex lock clean
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -41,6 +42,9 @@ search: .venv/.ready ## search the hyper-parameters of Task 2 (STORAGE=file or U
 
 bench: .venv/.ready ## measure the speed of Task 3 on this machine, ours and the usual ways, and record it
 	@$(PY) -m hw2 bench
+
+submission: report/hw2.pdf ## write dist/ece046211_hw2_<id1>_<id2>.zip: notebook and PDF (DRAFT=1 accepts any ID)
+	@$(PY) -m hw2 submission $(if $(DRAFT),--draft) report/hw2.pdf
 
 lint: .venv/.ready ## check style and format of the code
 	@.venv/bin/ruff check code tests

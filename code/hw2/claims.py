@@ -120,7 +120,7 @@ def examine_all(only: str = "") -> Iterator[Verdict]:
     order = {label: i for i, label in enumerate(places)}
     for label in sorted(registry(), key=lambda label: order.get(label, len(order))):
         if matches(label, only):
-            yield examine(registry()[label], places.get(label))
+            yield examine(registry()[label], places.get(label, None if places else pages.Place(label, "")))
 
 
 def matches(label: str, only: str) -> bool:

@@ -164,6 +164,22 @@ def bench() -> int:
     return 0
 
 
+def submission(pdf: Path, draft: bool) -> int:
+    """Write the archive that is handed in, return 1 where something is missing or the IDs are none."""
+    from hw2 import submission
+    from hw2.runs import RunError
+    from qmdpdf.source import QmdError
+
+    if not pdf.is_file():
+        return _fail(f"{pdf}: no such file; render it with `make pdf`")
+    try:
+        target = submission.submit(pdf, draft)
+    except (OSError, QmdError, RunError, submission.SubmissionError, ValueError) as error:
+        return _fail(error)
+    print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
 def _fail(message: object) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 1
@@ -192,6 +208,13 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--storage", metavar="URL_OR_FILE", help=STORAGE)
     command.add_argument("--trials", type=int, metavar="N", help="trials in all (default: as many as the report's)")
     add("bench", bench, "measure the speed of Task 3's training beside the usual ways, and record it for this machine")
+    command = add(
+        "submission",
+        submission,
+        "write the archive to hand in: the report as a notebook that stands alone, and the PDF",
+    )
+    command.add_argument("pdf", type=Path)
+    command.add_argument("--draft", action="store_true", help="accept IDs that are none")
     options = vars(parser.parse_args(arguments))
     del options["command"]
     return options.pop("call")(**options)

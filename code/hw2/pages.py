@@ -4,13 +4,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 from sympy.parsing.latex import LaTeXParsingError, parse_latex
 
 from hw2.paths import REPORT
-from qmdpdf.source import Line, expand
+
+if TYPE_CHECKING:
+    from qmdpdf.source import Line
 
 EQUATION = re.compile(r"\$\$((?:(?!\$\$).)+)\$\$\s*\{#(eq-[\w-]+)\}", re.DOTALL)
 THEOREM = re.compile(r"^:{3,}\s*\{#((?:thm|lem|cor|prp)-[\w-]+)", re.MULTILINE)
@@ -38,11 +40,18 @@ class Place:
 
 @cache
 def places(report: Path = REPORT) -> dict[str, Place]:
-    """The labelled equations, theorems and tables of the report, includes expanded, by label."""
+    """The labelled equations, theorems and tables of the report, includes expanded, by label.
+
+    None where the package is used without the report's sources, as in the notebook that is handed in.
+    """
+    if not report.parent.is_dir():
+        return {}
+    from qmdpdf.source import expand
+
     return find_places(expand(report))
 
 
-def find_places(lines: list[Line]) -> dict[str, Place]:
+def find_places(lines: "list[Line]") -> dict[str, Place]:
     """The labelled equations, theorems and tables of some lines, by label, in their order."""
     text = "\n".join(line.text for line in lines)
 

@@ -22,22 +22,24 @@ INLINE = re.compile(r"`\{python\}\s+([^`]+?)\s*`")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SETUP = """\
 import matplotlib_inline.backend_inline
-matplotlib_inline.backend_inline.set_matplotlib_formats("pdf")
+matplotlib_inline.backend_inline.set_matplotlib_formats({!r})
 """
 
 
-def execute(document: Document) -> None:
+def execute(document: Document, figures: str = "pdf") -> None:
     """Run all cells in order, in place. Text cells get their inline expressions replaced by Markdown.
+
+    `figures` is their format.
 
     Raises QmdError with file and line, and the traceback, where a chunk or an expression raises.
     """
     cells = document.notebook.cells
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP), *cells])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP.format(figures)), *cells])
     folder = document.root if _execute_dir(document) == "project" else document.path.parent
     todo = [cell for cell in cells if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)]
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with tempfile.TemporaryDirectory() as sockets, _client(notebook, folder, sockets) as client, bar:
-        client.execute_cell(notebook.cells[0], 0)
+        client.execute_cell(notebook.cells[0], 0, store_history=False)
         for index, cell in enumerate(notebook.cells[1:], 1):
             if cell.cell_type == "markdown":
                 _evaluate_inline(client, cell, document)
