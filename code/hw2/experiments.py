@@ -20,7 +20,10 @@ from hw2.runs import Run, RunError
 from hw2.tasks import Config, Experiment
 
 # the modules of each task; what a search has chosen comes after the search
-TASKS = {"magic": ("magic_search", "magic_baselines", "magic", "magic_comparison")}
+TASKS = {
+    "magic": ("magic_search", "magic_baselines", "magic", "magic_comparison"),
+    "double_descent": ("double_descent",),
+}
 PACKAGE = "hw2.tasks."
 CHECKPOINTS = ROOT / ".build" / "checkpoints"
 # An accuracy moves by 1 / rows where one row crosses the threshold, as another processor's rounding may do: that is

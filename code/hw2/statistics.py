@@ -1,7 +1,7 @@
 """Intervals for what was measured over seeds, folds and splits."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -27,3 +27,8 @@ def interval(values: Sequence[float], overlap: float = 0.0, confidence: float = 
     n, mean, spread = len(values), float(np.mean(values)), float(np.std(values, ddof=1))
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * spread * (1 / n + overlap) ** 0.5
     return Interval(mean, mean - half, mean + half)
+
+
+def difference(value: Mapping[str, Any], base: Mapping[str, Any]) -> Interval:
+    """Change of one number of a run's summary against another, paired over seeds or folds, with its interval."""
+    return interval(np.subtract(value["values"], base["values"]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hw2.statistics import interval
+from hw2.statistics import difference, interval
 
 
 def test_without_overlap_it_is_students():
@@ -29,3 +29,8 @@ def test_it_holds_the_mean_as_often_as_it_says_for_correlated_values_too():
 def test_one_value_is_too_little():
     with pytest.raises(ValueError, match="at least two values"):
         interval([0.9])
+
+
+def test_a_difference_is_paired():
+    first, second = {"values": [0.9, 0.7, 0.5]}, {"values": [0.8, 0.6, 0.4]}
+    assert difference(first, second) == pytest.approx((0.1, 0.1, 0.1))

@@ -237,7 +237,8 @@ def test_the_notebook_runs_alone(notebook):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert code[-1].outputs[0].text.split() == ["True", "False"]
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
-    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) > 20
+    figures = sum(line.text.startswith("#| label: fig-") for line in read(REPORT).lines)
+    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) == figures
 
 
 def test_the_notebook_has_the_whole_package_as_readable_code(notebook):

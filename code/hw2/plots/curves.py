@@ -30,6 +30,7 @@ def loss_and_accuracy(axes: Sequence[Axes], run: Run) -> None:
         for i, part in enumerate(("train", "validation")):
             curves = run.curves[f"{part}_{quantity}"]
             band(panel, epochs(curves), curves, f"C{i}", part)
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set(xlabel="epoch", ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity])
 
 

@@ -34,6 +34,7 @@ def students(over_features: Sweep, over_samples: Sweep) -> Figure:
             panel.plot(np.compress(chosen, x), sweep.mean[chosen], "k--", linewidth=0.9, label=label)
         _mark(panel, fixed)
         panel.set(yscale="log", ylabel="Bayes risk")
+        panel.set_ylim(top=1e3)  # the mean over a few X at n = p is anything beyond
     axes[0].set(xlabel="features $p$ of the student", title=_title("model-wise", "n", over_features.pairs[0][0]))
     axes[1].set(xlabel="samples $n$", title=_title("sample-wise", "p = d", over_samples.d))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
@@ -63,7 +64,7 @@ def networks(run: Run) -> Figure:
     """Test and training error over the width at the end, and over the epochs for the largest width."""
     config = NetworkConfig(**run.config)
     epochs = config.epochs(config.samples[0])
-    figure, axes = plt.subplots(2, 2, figsize=(5.9, 4.0), sharex="col", sharey="row")
+    figure, axes = plt.subplots(2, 2, figsize=(5.9, 3.5), sharex="col", sharey="row")
     for i, noise in enumerate(config.noise):
         curves = {metric: network_curves(run, metric, noise)[:, :, 0] for metric in ("test_error", "train_error")}
         for column, x, chosen in ((0, config.widths, np.s_[:, :, -1]), (1, epochs, np.s_[:, -1])):
@@ -86,7 +87,7 @@ def grid(run: Run, noises: Sequence[float]) -> Figure:
     """Maps of the mean test error over width and epoch, one for each noise, with the interpolation threshold in it."""
     config = NetworkConfig(**run.config)
     epochs = config.epochs(config.samples[0])
-    figure, axes = plt.subplots(1, len(noises), figsize=(5.9, 3.0), sharey=True)
+    figure, axes = plt.subplots(1, len(noises), figsize=(5.9, 2.5), sharey=True)
     for panel, noise in zip(axes, noises, strict=True):
         test, train = (network_curves(run, name, noise)[:, :, 0].mean(axis=0) for name in ("test_error", "train_error"))
         shown = panel.pcolormesh(config.widths, epochs, test.T, shading="gouraud", vmin=0, vmax=0.5, cmap="viridis")
@@ -126,8 +127,8 @@ def critical_points(features: Run, widths: Run, samples: Run) -> str:
     Each is the mean over the seeds with its standard deviation, and in brackets how many seeds have one, if not all.
     """
     head = [
-        "| Kind | Wrong labels | Train loss | Train error | Test error | Test loss |",
-        f"|:{'-' * 36}|{'-' * 10}:|{'-' * 16}:|{'-' * 16}:|{'-' * 16}:|{'-' * 16}:|",
+        "| Kind | Wrong | Train loss | Train error | Test error | Test loss |",
+        f"|:{'-' * 24}|{'-' * 9}:|{'-' * 22}:|{'-' * 17}:|{'-' * 21}:|{'-' * 15}:|",
     ]
     rows = []
     for kind, noise, x, curves in _curves(features, widths, samples):
@@ -143,29 +144,28 @@ def cell(found: Sequence[float | None]) -> str:
     share = "" if len(values) == len(found) else f" ({len(values)} of {len(found)})"
     if len(values) < 2:
         return f"none{share}" if not values else f"{values[0]:.3g}{share}"
-    return f"{np.mean(values):.3g} ± {np.std(values, ddof=1):.2g}{share}"
+    spread = np.std(values, ddof=1)
+    return f"{np.mean(values):.3g} ± {spread:.{0 if spread >= 100 else 2}{'f' if spread >= 100 else 'g'}}{share}"
 
 
 def _curves(features: Run, widths: Run, samples: Run) -> Iterator[tuple[str, float, Sequence[int], Curves]]:
     """Kind, noise, horizontal axis and curves of each row of the table."""
     config = FeaturesConfig(**features.config)
-    for (name, pairs), column, kind in zip(
-        config.grids().items(), (1, 0), ("model-wise, $p$", "sample-wise, $n$"), strict=True
-    ):
+    for (name, pairs), column, kind in zip(config.grids().items(), (1, 0), ("$p$", "$n$"), strict=True):
         for noise in config.noise:
             curves = {metric: np.array(features.curves[f"{name}/{metric}/{noise:g}"]) for metric in METRICS}
             yield f"random features, {kind}", noise, [pair[column] for pair in pairs], curves
     config = NetworkConfig(**widths.config)
     for kind, x, chosen in (
-        ("model-wise, width", config.widths, np.s_[:, :, 0, -1]),
-        ("epoch-wise, epoch", config.epochs(config.samples[0]), np.s_[:, -1, 0]),
+        ("width", config.widths, np.s_[:, :, 0, -1]),
+        ("epoch", config.epochs(config.samples[0]), np.s_[:, -1, 0]),
     ):
         for noise in config.noise:
             yield f"networks, {kind}", noise, x, {m: network_curves(widths, m, noise)[chosen] for m in METRICS}
     config = NetworkConfig(**samples.config)
     for noise in config.noise:
         curves = {metric: network_curves(samples, metric, noise)[:, 0, :, -1] for metric in METRICS}
-        yield "networks, sample-wise, $n$", noise, config.samples, curves
+        yield "networks, $n$", noise, config.samples, curves
 
 
 def _threshold(x: Sequence[float], train: np.ndarray) -> float | None:

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from hw2.data.magic import FEATURES
 from hw2.plots.curves import band, epochs
 from hw2.runs import Run
-from hw2.statistics import Interval, interval
+from hw2.statistics import Interval, difference, interval
 
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU"}
 MODELS = {
@@ -75,11 +74,6 @@ def comparison(run: Run) -> Figure:
     axes.set_xticks(range(len(MODELS)), [textwrap.fill(title, 13) for title in MODELS.values()])
     axes.set_ylabel("test accuracy (%)")
     return figure
-
-
-def difference(value: Mapping[str, Any], base: Mapping[str, Any]) -> Interval:
-    """Change of one number of a summary against another, paired over seeds or folds, with its interval."""
-    return interval(np.subtract(value["values"], base["values"]))
 
 
 def differences(run: Run, base: str) -> dict[str, Interval]:

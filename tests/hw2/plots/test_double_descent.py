@@ -137,12 +137,12 @@ def test_the_table_has_the_critical_points_and_the_peaks(features, widths, sampl
     lines = figures.critical_points(features, widths, samples).splitlines()
     cells = {(row[1], row[2]): row[3:7] for row in ([cell.strip() for cell in line.split("|")] for line in lines[2:])}
     assert len(cells) == 2 * 3 + 3 * 2
-    model = cells["networks, model-wise, width", "20%"]
+    model = cells["networks, width", "20%"]
     assert [float(re.match(r"[\d.]+", cell)[0]) for cell in model] == pytest.approx([POINT] * 4, rel=0.1)
-    assert cells["networks, model-wise, width", "0%"][2:] == ["none (0 of 2)"] * 2
-    assert float(cells["networks, sample-wise, $n$", "20%"][2].split()[0]) == 400
-    assert float(cells["random features, sample-wise, $n$", "20%"][0].split()[0]) == pytest.approx(300, rel=0.1)
-    assert float(cells["networks, epoch-wise, epoch", "20%"][0].split()[0]) == pytest.approx(1000 / 16, rel=0.2)
+    assert cells["networks, width", "0%"][2:] == ["none (0 of 2)"] * 2
+    assert float(cells["networks, $n$", "20%"][2].split()[0]) == 400
+    assert float(cells["random features, $n$", "20%"][0].split()[0]) == pytest.approx(300, rel=0.1)
+    assert float(cells["networks, epoch", "20%"][0].split()[0]) == pytest.approx(1000 / 16, rel=0.2)
 
 
 def test_a_cell_says_how_many_seeds_have_a_value():
