@@ -23,6 +23,7 @@ from hw2.tasks import Config, Experiment
 TASKS = {
     "magic": ("magic_search", "magic_baselines", "magic", "magic_comparison"),
     "double_descent": ("double_descent",),
+    "imagenette": ("imagenette",),
 }
 PACKAGE = "hw2.tasks."
 CHECKPOINTS = ROOT / ".build" / "checkpoints"

@@ -165,7 +165,8 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.stages(self.normalize(x).contiguous(memory_format=torch.channels_last)))
+        x = self.normalize(x).contiguous(memory_format=torch.channels_last)
+        return self.head(self.stages(x))
 
 
 def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -173,18 +174,6 @@ def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
     layer = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return layer
-
-
-def parameter_count(config: Config) -> int:
-    """The number of weights, gains and biases, derived by hand.
-
-    A convolution of c to c' channels has 9cc', a norm of c channels 2c; the classifier has ten outputs of c + 1 each.
-    """
-    total, before = 0, 3
-    for width, blocks in zip(config.widths, config.blocks, strict=True):
-        total += 9 * before * width + 2 * width + blocks * 2 * (9 * width**2 + 2 * width)
-        before = width
-    return total + (before + 1) * 10
 
 
 def layers(network: Network) -> pd.DataFrame:
@@ -510,7 +499,6 @@ AUGMENTED = replace(
     dropout=0.2,
     branch_dropout=0.0,
 )
-ABLATED = replace(AUGMENTED, epochs=9)  # shorter, since an ablation trains many
 NOISE, DRAWS = (0.005, 0.01, 0.05), 10  # the assignment's levels
 NOISE_GRID = tuple(np.linspace(0, 0.5, 11).round(2).tolist())
 SHOWN = {"seed": SEEDS[0], "examples": 5}  # which and how many training images
@@ -604,25 +592,6 @@ def evaluate_final(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> 
     return {"test_accuracy": accuracies}
 
 
-def ablation(base: Config, variants: Mapping[str, Mapping[str, Any]]) -> Experiment:
-    """The experiment that undoes one choice at a time: validation accuracy of `base` ("all") and of its variants."""
-    configs = {"all": base} | {name: replace(base, **change) for name, change in variants.items()}
-    config = {name: asdict(variant) for name, variant in configs.items()}
-
-    def run(checkpoints: Path) -> Result:
-        device = training.pick_device()
-        data = load(device)
-        part, validation = (data.train[rows.to(device)] for rows in imagenette.split(data.train.labels.cpu()))
-        curves = {
-            name: [train(variant, seed, part, validation, checkpoints)[1]["validation_accuracy"] for seed in SEEDS]
-            for name, variant in configs.items()
-        }
-        summary = {name: [curve[-1] for curve in found] for name, found in curves.items()}
-        return Result(config, SEEDS, curves, summary, device=device)
-
-    return Experiment(config, imagenette.FILE, run, lambda config: canary(config["all"]))
-
-
 def describe(_: Path) -> Result:
     """What the report shows of the data: counts, five training images, and one under each transform."""
     data = imagenette.load()
@@ -680,12 +649,4 @@ EXPERIMENTS = {
     "data": Experiment(SHOWN, imagenette.FILE, describe, canary_of_transforms),
     "plain": Experiment(asdict(PLAIN), imagenette.FILE, final(PLAIN), canary, evaluate_final),
     "augmented": Experiment(asdict(AUGMENTED), imagenette.FILE, final(AUGMENTED), canary, evaluate_final),
-    "transforms": ablation(
-        ABLATED,
-        {
-            f"without {name}": {"augmentation": tuple(other for other in AUGMENTED.augmentation if other != name)}
-            for name in AUGMENTED.augmentation
-        }
-        | {"without any": {"augmentation": ()}},
-    ),
 }

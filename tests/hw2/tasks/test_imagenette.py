@@ -22,6 +22,7 @@ from hw2 import runs, training
 from hw2.data.imagenette import Imagenette, Images
 from hw2.tasks import imagenette
 from hw2.tasks.imagenette import AUGMENTATIONS, Augmentation, Config, Network
+from hw2.theory import residual
 
 TINY = Config(
     widths=(8, 8, 16),
@@ -101,7 +102,7 @@ CONFIGS = [TINY, imagenette.PLAIN, replace(TINY, widths=(8, 12), blocks=(0, 3), 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_the_parameters_are_as_many_as_derived_and_as_in_the_table(config):
-    net, expected = network(config), imagenette.parameter_count(config)
+    net, expected = network(config), residual.parameters(config.widths, config.blocks)
     assert sum(parameter.numel() for parameter in net.parameters()) == expected
     table = imagenette.layers(net)
     assert table.parameters.sum() == expected
