@@ -141,9 +141,9 @@ def critical_points(features: Run, widths: Run, samples: Run) -> str:
 def cell(found: Sequence[float | None]) -> str:
     """Mean and standard deviation of what was found in the seeds, and in how many of them."""
     values = [value for value in found if value is not None]
-    share = "" if len(values) == len(found) else f" ({len(values)} of {len(found)})"
+    share = "" if len(values) == len(found) else f" ({len(values)}/{len(found)})"
     if len(values) < 2:
-        return f"none{share}" if not values else f"{values[0]:.3g}{share}"
+        return f"{values[0]:.3g}{share}" if values else "none"
     spread = np.std(values, ddof=1)
     return f"{np.mean(values):.3g} ± {spread:.{0 if spread >= 100 else 2}{'f' if spread >= 100 else 'g'}}{share}"
 
@@ -154,7 +154,7 @@ def _curves(features: Run, widths: Run, samples: Run) -> Iterator[tuple[str, flo
     for (name, pairs), column, kind in zip(config.grids().items(), (1, 0), ("$p$", "$n$"), strict=True):
         for noise in config.noise:
             curves = {metric: np.array(features.curves[f"{name}/{metric}/{noise:g}"]) for metric in METRICS}
-            yield f"random features, {kind}", noise, [pair[column] for pair in pairs], curves
+            yield f"features, {kind}", noise, [pair[column] for pair in pairs], curves
     config = NetworkConfig(**widths.config)
     for kind, x, chosen in (
         ("width", config.widths, np.s_[:, :, 0, -1]),
