@@ -21,9 +21,9 @@ from qmdpdf.source import Document, QmdError
 INLINE = re.compile(r"`\{python\}\s+([^`]+?)\s*`")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SETUP = """\
-import matplotlib_inline.backend_inline
-matplotlib_inline.backend_inline.set_matplotlib_formats({!r})
-"""
+from matplotlib_inline.config import InlineBackend
+InlineBackend.instance().figure_formats = {{{!r}}}
+"""  # the backend's setting, which stays when a chunk changes others of them
 
 
 def execute(document: Document, figures: str = "pdf") -> None:

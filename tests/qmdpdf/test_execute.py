@@ -102,3 +102,13 @@ def test_what_raises_is_shown_where_it_stands(project, part, line, shown):
     assert where == f"_part.qmd:{line}"
     assert shown in message
     assert "\x1b" not in message
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png"])
+def test_figures_keep_their_format_when_a_chunk_changes_other_settings(project, kind):
+    settings = "from matplotlib_inline.config import InlineBackend\nimport matplotlib.pyplot as plt\n"
+    settings += "InlineBackend.instance().print_figure_kwargs = {'bbox_inches': None}\n"
+    document = read(project({"doc.qmd": f"```{{python}}\n{settings}plt.plot([1, 2])\nplt.show()\n```\n"}))
+    execute(document, kind)
+    shown = document.notebook.cells[0].outputs[-1].data
+    assert ("application/pdf" in shown, "image/png" in shown) == (kind == "pdf", kind == "png")

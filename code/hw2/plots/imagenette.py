@@ -62,7 +62,7 @@ def transforms(weights: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
 
 def comparison(plain: Run, augmented: Run) -> Figure:
     """Loss (top) and accuracy (bottom) over the epochs, without augmentation (left) and with it (right)."""
-    figure, axes = plt.subplots(2, 2, figsize=(5.9, 3.5), sharex="col", sharey="row")
+    figure, axes = plt.subplots(2, 2, figsize=(5.9, 3.2), sharex="col", sharey="row")
     runs = {"without augmentation": plain, "with augmentation": augmented}
     for column, (title, run) in zip(axes.T, runs.items(), strict=True):
         loss_and_accuracy(column, run)
