@@ -1,18 +1,13 @@
 -- The report's text for a notebook, which knows neither labels nor references: numbers everything as the PDF does and writes
 -- the numbers out. A paragraph such as "HW2CELL7" stands for a code cell; in a Div with a label it is that figure or table.
 
-local words = { fig = "Figure", tbl = "Table", eq = "Equation", sec = "Section", thm = "Theorem", lem = "Lemma",
-                cor = "Corollary", prp = "Proposition", def = "Definition" }
+local labelling = dofile(pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_FILE), "..", "qmdpdf", "labels.lua" }))
+local words, kind = labelling.words, labelling.kind
 local theorems = { thm = true, lem = true, cor = true, prp = true, def = true }
 
 local numbers = {} -- label -> its number
 local verified = {} -- labels whose claim holds
 local counts, section, subsection, appendix = {}, 0, 0, false
-
-local function kind(label)
-  local prefix = label:match("^(%l+)%-")
-  return words[prefix] and prefix
-end
 
 local function next_number(label)
   local prefix = kind(label)
@@ -43,23 +38,10 @@ end
 
 -- $$ ... $$ {#eq-x}  ->  $$ ... \tag{3} $$
 local function equations(block)
-  local out, inlines, i = pandoc.Inlines({}), block.content, 1
-  while i <= #inlines do
-    local el, j = inlines[i], i + 1
-    while inlines[j] and (inlines[j].t == "Space" or inlines[j].t == "SoftBreak") do j = j + 1 end
-    local label = el.t == "Math" and el.mathtype == "DisplayMath" and inlines[j] and inlines[j].t == "Str"
-                  and inlines[j].text:match("^{#(eq%-[^ }]+)}$")
-    if label then
-      local tag = next_number(label) .. (verified[label] and "\\,✓" or "")
-      out:insert(pandoc.Math("DisplayMath", el.text:gsub("%s+$", "") .. " \\tag{" .. tag .. "}\n"))
-      i = j + 1
-    else
-      out:insert(el)
-      i = i + 1
-    end
-  end
-  block.content = out
-  return block
+  return labelling.equations(block, function(math, label)
+    local tag = next_number(label) .. (verified[label] and "\\,✓" or "")
+    return { pandoc.Math("DisplayMath", math.text:gsub("%s+$", "") .. " \\tag{" .. tag .. "}\n") }
+  end)
 end
 
 local function head(block, inlines)

@@ -35,6 +35,7 @@ COURSE = "ece046211_hw2"
 LEFT_OUT = {"__main__.py", "bench.py", "cli.py", "inspect.py", "submission.py"}  # of no use in a notebook
 MARK = "HW2CELL"
 TEXT = "gfm-tex_math_gfm+tex_math_dollars-raw_html"  # the Markdown of Jupyter and Colab
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in Jupyter and in Colab
 
 
 class SubmissionError(Exception):
@@ -140,7 +141,7 @@ def _written(file: Path, content: str) -> NotebookNode:
 
 def _hidden(source: str) -> NotebookNode:
     """A code cell that Jupyter and Colab show folded."""
-    return new_code_cell(source, metadata={"jupyter": {"source_hidden": True}, "cellView": "form"})
+    return new_code_cell(source, metadata=dict(FOLDED))
 
 
 def preparation() -> list[NotebookNode]:
@@ -186,9 +187,9 @@ def _title(document: Document) -> str:
 
 def _code(cell: NotebookNode, numbers: dict[str, str]) -> NotebookNode:
     """A code cell as it is saved. What Quarto takes from its output as text of the report is a text cell instead."""
-    keep = {key: cell.metadata[key] for key in ("jupyter", "cellView") if key in cell.metadata}
+    keep = {key: cell.metadata[key] for key in FOLDED if key in cell.metadata}
     if not cell.metadata["options"].get("echo", True):
-        keep = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+        keep = FOLDED
     outputs = [] if cell.metadata["options"].get("output") == "asis" else cell.outputs
     for output in outputs:
         if text := output.get("data", {}).get("text/markdown"):

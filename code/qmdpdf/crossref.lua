@@ -1,8 +1,8 @@
 -- Cross-references, theorems, figures and tables of Quarto's Markdown, as LaTeX.
 -- Problems (an unknown or a repeated label) are all reported on stderr as "qmdpdf<TAB>kind<TAB>label"; then pandoc stops.
 
-local words = { fig = "Figure", tbl = "Table", eq = "Equation", sec = "Section", thm = "Theorem", lem = "Lemma",
-                cor = "Corollary", prp = "Proposition", def = "Definition" }
+local labelling = dofile(pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_FILE), "labels.lua" }))
+local words, kind = labelling.words, labelling.kind
 local environments = { thm = "theorem", lem = "lemma", cor = "corollary", prp = "proposition", def = "definition" }
 
 local labels, problems = {}, {}
@@ -16,36 +16,16 @@ local function declare(label)
   labels[label] = true
 end
 
-local function kind(label)
-  local prefix = label:match("^(%l+)%-")
-  return words[prefix] and prefix
-end
-
 local function latex(text) return pandoc.RawInline("latex", text) end
 local function latex_block(text) return pandoc.RawBlock("latex", text) end
 
 -- $$ ... $$ {#eq-x}  ->  a numbered equation
 local function equations(block)
-  local out, inlines, i = pandoc.Inlines({}), block.content, 1
-  while i <= #inlines do
-    local el = inlines[i]
-    local j = i + 1
-    while inlines[j] and (inlines[j].t == "Space" or inlines[j].t == "SoftBreak") do j = j + 1 end
-    local label = el.t == "Math" and el.mathtype == "DisplayMath" and inlines[j] and inlines[j].t == "Str"
-                  and inlines[j].text:match("^{#(eq%-[^ }]+)}$")
-    if label then
-      declare(label)
-      out:insert(latex("\\begin{equation}"))
-      out:insert(pandoc.Span(latex(el.text), pandoc.Attr(label)))
-      out:insert(latex("\\end{equation}"))
-      i = j + 1
-    else
-      out:insert(el)
-      i = i + 1
-    end
-  end
-  block.content = out
-  return block
+  return labelling.equations(block, function(math, label)
+    declare(label)
+    local body = pandoc.Span(latex(math.text), pandoc.Attr(label))
+    return { latex("\\begin{equation}"), body, latex("\\end{equation}") }
+  end)
 end
 
 -- the last paragraph of a figure or table Div is its caption
