@@ -125,19 +125,13 @@ visit = function(blocks)
 end
 
 local function references(cite)
-  local out = pandoc.Inlines({})
-  for i, citation in ipairs(cite.citations) do
-    local prefix = kind(citation.id)
-    if not prefix then return nil end
-    if not numbers[citation.id] then
-      io.stderr:write("no number for @" .. citation.id .. "\n")
+  return labelling.references(cite, function(label)
+    if not numbers[label] then
+      io.stderr:write("no number for @" .. label .. "\n")
       os.exit(3)
     end
-    if i > 1 then out:extend({ pandoc.Str(","), pandoc.Space() }) end
-    local word = citation.mode ~= "SuppressAuthor" and words[prefix] .. "\u{a0}" or ""
-    out:insert(pandoc.Str(word .. numbers[citation.id]))
-  end
-  return out
+    return pandoc.Str(numbers[label])
+  end)
 end
 
 function Pandoc(doc)

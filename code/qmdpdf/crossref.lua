@@ -2,7 +2,7 @@
 -- Problems (an unknown or a repeated label) are all reported on stderr as "qmdpdf<TAB>kind<TAB>label"; then pandoc stops.
 
 local labelling = dofile(pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_FILE), "labels.lua" }))
-local words, kind = labelling.words, labelling.kind
+local kind = labelling.kind
 local environments = { thm = "theorem", lem = "lemma", cor = "corollary", prp = "proposition", def = "definition" }
 
 local labels, problems = {}, {}
@@ -145,21 +145,10 @@ local function proof(div)
 end
 
 local function references(cite)
-  local out = pandoc.Inlines({})
-  for i, citation in ipairs(cite.citations) do
-    local prefix = kind(citation.id)
-    if not prefix then return nil end
-    if not labels[citation.id] then problem("unknown", citation.id) end
-    if i > 1 then out:extend({ pandoc.Str(","), pandoc.Space() }) end
-    if #citation.prefix > 0 then
-      out:extend(citation.prefix)
-      out:insert(pandoc.Str("\u{a0}"))
-    elseif citation.mode ~= "SuppressAuthor" then
-      out:insert(pandoc.Str(words[prefix] .. "\u{a0}"))
-    end
-    out:insert(latex("\\ref{" .. citation.id .. "}"))
-  end
-  return out
+  return labelling.references(cite, function(label)
+    if not labels[label] then problem("unknown", label) end
+    return latex("\\ref{" .. label .. "}")
+  end)
 end
 
 function Pandoc(doc)

@@ -30,4 +30,24 @@ local function equations(block, write)
   return block
 end
 
-return { words = words, kind = kind, equations = equations }
+-- the references of a citation, such as "Figure 3, Equation 4", with the inlines that number(label) gives; nil where it
+-- cites something that has no label
+local function references(cite, number)
+  local out = pandoc.Inlines({})
+  for i, citation in ipairs(cite.citations) do
+    local prefix = kind(citation.id)
+    if not prefix then return nil end
+    local value = number(citation.id)
+    if i > 1 then out:extend({ pandoc.Str(","), pandoc.Space() }) end
+    if #citation.prefix > 0 then
+      out:extend(citation.prefix)
+      out:insert(pandoc.Str("\u{a0}"))
+    elseif citation.mode ~= "SuppressAuthor" then
+      out:insert(pandoc.Str(words[prefix] .. "\u{a0}"))
+    end
+    out:insert(value)
+  end
+  return out
+end
+
+return { words = words, kind = kind, equations = equations, references = references }
