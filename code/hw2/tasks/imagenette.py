@@ -611,6 +611,30 @@ def describe(_: Path) -> Result:
     return Result(SHOWN, [SHOWN["seed"]], curves, summary, weights)
 
 
+def transforms(base: Config) -> Experiment:
+    """The ablation of the transforms: the validation curves of `base` without each of them, and without all."""
+    left: dict[str, tuple[str, ...]] = {
+        f"without {name}": tuple(other for other in base.augmentation if other != name) for name in base.augmentation
+    }
+    configs = {
+        name: replace(base, augmentation=augmentation) for name, augmentation in (left | {"without any": ()}).items()
+    }
+    config = {name: asdict(variant) for name, variant in configs.items()}
+
+    def run(checkpoints: Path) -> Result:
+        device = training.pick_device()
+        data = load(device)
+        part, validation = (data.train[rows.to(device)] for rows in imagenette.split(data.train.labels.cpu()))
+        curves = {
+            name: [train(variant, seed, part, validation, checkpoints)[1]["validation_accuracy"] for seed in SEEDS]
+            for name, variant in configs.items()
+        }
+        summary = {name: [curve[-1] for curve in found] for name, found in curves.items()}
+        return Result(config, SEEDS, curves, summary, device=device)
+
+    return Experiment(config, imagenette.FILE, run, lambda config: canary(config["without any"]))
+
+
 def from_record(config: Mapping[str, Any]) -> Config:
     """A config as it was, from a recorded run."""
     return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})

@@ -561,6 +561,28 @@ def test_the_recorded_weights_give_the_recorded_accuracy(small, tmp_path, capsys
         imagenette.evaluate_final(config, {})
 
 
+def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
+    base = replace(TINY, augmentation=("flip", "erase"))
+    experiment = imagenette.transforms(base)
+    result = experiment.train(tmp_path)
+    assert result.config == experiment.config
+    augmentations = {name: config["augmentation"] for name, config in experiment.config.items()}
+    assert augmentations == {"without flip": ("erase",), "without erase": ("flip",), "without any": ()}
+    assert all(config | {"augmentation": base.augmentation} == asdict(base) for config in experiment.config.values())
+    for name, curves in result.curves.items():
+        assert [len(curve) for curve in curves] == [TINY.epochs] * 2
+        assert result.summary[name] == [curve[-1] for curve in curves]
+    data = imagenette.load(training.pick_device())
+    part, validation = (
+        data.train[rows.to(data.train.labels.device)] for rows in imagenette.imagenette.split(data.train.labels.cpu())
+    )
+    _, alone = imagenette.train(imagenette.from_record(experiment.config["without any"]), 2, part, validation)
+    assert result.curves["without any"][1] == alone["validation_accuracy"]
+    config = json.loads(json.dumps(experiment.config))
+    changed = config | {"without any": config["without any"] | {"learning_rate": 0.3}}
+    assert experiment.canary(changed) != experiment.canary(config)
+
+
 def test_the_data_are_described(small, tmp_path):
     result = imagenette.describe(tmp_path)
     assert result.summary == {"train_images": 100, "test_images": 40}
