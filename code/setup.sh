@@ -1,14 +1,27 @@
 #!/bin/sh
 # What `make` does on a new machine: `python`, `tex` and `renderer` set things up, `render` makes the PDF.
 set -eu
-mkdir -p .build
 
 fail() {
     printf 'error: %s\n' "$@" >&2
     exit 1
 }
 
+mkdir -p .build 2>/dev/null && touch .build/lock 2>/dev/null ||
+    fail "nothing can be written into $(pwd); copy the project to a folder where you may write, or free some space"
+# one at a time, where the system has flock; a lock ends with its process, however that ends
+if command -v flock >/dev/null; then
+    exec 9>.build/lock
+    flock -n 9 || {
+        echo "Waiting for another make in this folder" >&2
+        flock 9
+    }
+fi
+
 python() {
+    if [ .venv/.ready -nt requirements.lock ] && [ .venv/.ready -nt pyproject.toml ]; then
+        return # by the make that this one has waited for
+    fi
     command -v "$PYTHON" >/dev/null || fail "no $PYTHON found; install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3"
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$PYTHON is $("$PYTHON" --version 2>&1), Python 3.11 or newer is needed; name one: make PYTHON=python3.12"

@@ -4,12 +4,14 @@ Each command imports what it needs: all of it together takes seconds.
 """
 
 import argparse
+import io
 import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
+GOOD, BAD = "\N{CHECK MARK}", "\N{BALLOT X}"
 KEY = "an experiment, such as magic/final, or a task, such as magic; without one, all"
 STORAGE = "a data base or SQLite file, the same for all workers (default: $HW2_STORAGE, or .build/search.db)"
 
@@ -24,7 +26,7 @@ def verify(only: str) -> int:
     for verdict in claims.examine_all(only):
         item = verdict.claim
         found.append(verdict)
-        mark, mutants = "✓" if verdict.holds else "✗", f"{verdict.refuted}/{len(item.mutants)}"
+        mark, mutants = GOOD if verdict.holds else BAD, f"{verdict.refuted}/{len(item.mutants)}"
         statement = textwrap.shorten(item.statement, 58)
         print(f"{mark} {item.label:<26} {statement:<58} {verdict.tie:<8} {mutants:>7} {verdict.seconds:>8.2f}")
         print(f"{'':29}by {item.method}; {item.domain}", flush=True)
@@ -111,14 +113,14 @@ def audit(parts: list[str]) -> int:
             absent.append(f"{key} is not audited: {error}")
             continue
         except runs.RunError as error:
-            print(f"✗ {key:<{width}} refused", flush=True)
+            print(f"{BAD} {key:<{width}} refused", flush=True)
             faults.append(f"{key}: {error}")
             continue
         found = runs.load(*key.split("/"))
-        print(f"✓ {key:<{width}} canary agrees")
+        print(f"{GOOD} {key:<{width}} canary agrees")
         for item in comparisons:
             means = f"{fmean(item.recorded):>9.5f} {fmean(item.again):>9.5f}"
-            mark = "✓" if item.holds else "✗"
+            mark = GOOD if item.holds else BAD
             print(
                 f"{mark} {key:<{width}} {item.number:<24} {len(item.again):>5} {means} {item.difference:>10.1e}",
                 flush=True,
@@ -217,4 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--draft", action="store_true", help="accept IDs that are none")
     options = vars(parser.parse_args(arguments))
     del options["command"]
+    for stream in (sys.stdout, sys.stderr):  # in a locale without UTF-8 a tick becomes a question mark
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     return options.pop("call")(**options)

@@ -1,20 +1,81 @@
-"""What the report shows of the project itself: its authors, code of the package as it was run, the recorded runs."""
+"""What the report shows of the project itself: its authors, its code, its recorded runs, and what it is rendered by."""
 
+import importlib.metadata
 import inspect
+import os
+import platform
+import re
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 
 import pandas as pd
 import yaml
 from IPython.display import Markdown
 
+from hw2 import runs
 from hw2.paths import ROOT
 from hw2.runs import Run
+
+PACKAGES = (
+    "torch", "torchvision", "numpy", "pandas", "scikit-learn", "matplotlib", "sympy", "kornia", "optuna", "jupyter",
+)  # fmt: skip
 
 
 def source(*functions: Callable) -> Markdown:
     """The source of functions or classes of the package, as one block of Python."""
     blocks = [inspect.getsource(function).rstrip() for function in functions]
     return Markdown("```python\n" + "\n\n\n".join(blocks) + "\n```")
+
+
+def listing() -> None:
+    """Print all modules of the package, each below its name, for a chunk with `output: asis`.
+
+    In a notebook, whose first cells are these modules, only that is said.
+    """
+    if renderer() == NOTEBOOK:
+        print("The modules are the first cells of this notebook.")
+        return
+    package = ROOT / "code" / "hw2"
+    for file in sorted(package.rglob("*.py")):
+        code = file.read_text(encoding="utf-8").rstrip()
+        fence = "`" * (1 + max(2, *map(len, re.findall("`+", code)), 0))
+        print(f"\n## `{file.relative_to(package.parent)}`\n\n{fence}python\n{code}\n{fence}\n")
+
+
+NOTEBOOK = "Jupyter"
+
+
+def renderer() -> str:
+    """What this report is rendered by, with its version: qmdpdf and Quarto tell by what they set in the environment."""
+    if found := os.environ.get("QMDPDF"):
+        return found
+    if folder := os.environ.get("QUARTO_BIN_PATH"):
+        command = shutil.which("quarto", path=os.pathsep.join([folder, os.environ.get("PATH", "")]))
+        return f"Quarto {_first_line(command, '--version')}"
+    return NOTEBOOK
+
+
+def versions() -> str:
+    """The commit, and the versions of Python, of the packages and of TeX where that is on the path, as a sentence."""
+    found = runs.provenance("")
+    commit = f"commit {found['commit'][:12]}" if found["commit"] else "no commit of a Git repository"
+    changes = ", with changes of the code that are not committed" if found["uncommitted_changes"] else ""
+    tools = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
+    ]
+    if tex := _first_line(shutil.which("lualatex"), "--version"):
+        tools.append(tex.removeprefix("This is "))
+    return f"{commit}{changes}, by {renderer()}, with {', '.join(tools)}"
+
+
+def _first_line(command: str | None, option: str) -> str:
+    """The first line that a command prints. Empty where there is no such command."""
+    if not command:
+        return ""
+    done = subprocess.run([command, option], capture_output=True, text=True, errors="replace", check=False)
+    return next(iter(done.stdout.splitlines()), "")
 
 
 def students() -> pd.DataFrame:

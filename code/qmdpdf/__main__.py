@@ -1,10 +1,13 @@
 """Command line of the renderer: `python -m qmdpdf report/hw2.qmd`."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pypandoc
 
 from qmdpdf.convert import convert, publish
 from qmdpdf.execute import execute
@@ -28,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     target = options.output or options.document.with_suffix(".pdf")
     start = time.perf_counter()
+    # for chunks that say what renders them
+    os.environ["QMDPDF"] = f"qmdpdf with pandoc {pypandoc.get_pandoc_version()}"
     try:
         with tempfile.TemporaryDirectory(prefix="qmdpdf-") as scratch:
             folder = options.keep or Path(scratch)
@@ -40,8 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
                 execute(document)
                 if options.reuse:
                     keep(document, options.reuse, name)
-            publish(convert(document, weave(document, folder.resolve()), folder.resolve()), target)
-    except QmdError as error:
+            markdown, latex = weave(document, folder.resolve()), options.reuse and options.reuse.resolve() / "latex"
+            publish(convert(document, markdown, folder.resolve(), latex), target)
+    except (QmdError, OSError) as error:  # such as a full disk
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -24,26 +24,48 @@ DOCUMENT_OPTIONS = {"title", "subtitle", "date", "author", "bibliography", "csl"
 HANDLED_ELSEWHERE = {"project", "format", "execute", "jupyter"}
 
 
-def convert(document: Document, markdown: str, folder: Path) -> Path:
+AUXILIARY = ("aux", "toc", "out", "fdb_latexmk")  # in which one run of LaTeX leaves page numbers and such for the next
+
+
+def convert(document: Document, markdown: str, folder: Path, reuse: Path | None = None) -> Path:
     """Write `document.tex` and `document.pdf` into `folder`. Returns the PDF's path.
 
-    Raises QmdError for an unknown reference or citation, a duplicate label, an unknown option or a LaTeX error.
+    LaTeX runs until nothing changes any more. That is sooner where it starts from what the last render left in the
+    folder `reuse`. Raises QmdError for an unknown reference or citation, a duplicate label, an unknown option or a
+    LaTeX error.
     """
     _pandoc(document, markdown, folder)
-    return _latexmk(document, folder)
+    if reuse is None:
+        return _latexmk(document, folder)
+    _copy_auxiliary(reuse, folder)
+    try:
+        pdf = _latexmk(document, folder)
+    except QmdError:  # perhaps for what was left
+        for suffix in AUXILIARY:
+            (folder / f"document.{suffix}").unlink(missing_ok=True)
+        pdf = _latexmk(document, folder)
+    _copy_auxiliary(folder, reuse)
+    return pdf
 
 
-def publish(pdf: Path, target: Path) -> None:
-    """Put the PDF in its place in one step, so that nobody ever finds half of it."""
+def _copy_auxiliary(source: Path, target: Path) -> None:
+    for suffix in AUXILIARY:
+        if (file := source / f"document.{suffix}").is_file():
+            target.mkdir(parents=True, exist_ok=True)
+            publish(file, target / file.name)
+
+
+def publish(file: Path, target: Path) -> None:
+    """Put a file in its place in one step, so that nobody ever finds half of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as scratch:
         try:
-            file.write(pdf.read_bytes())
-            file.flush()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, target)
+            scratch.write(file.read_bytes())
+            scratch.flush()
+            os.chmod(scratch.name, 0o644)
+            os.replace(scratch.name, target)
         except BaseException:
-            os.unlink(file.name)
+            os.unlink(scratch.name)
             raise
 
 

@@ -1,8 +1,14 @@
 """The shown source is Python that defines the same functions."""
 
+import platform
+import re
+import subprocess
+
+import pytest
 import torch
 
-from hw2 import show
+from hw2 import runs, show
+from hw2.paths import ROOT
 from hw2.runs import Run
 from hw2.tasks import signal
 
@@ -27,3 +33,50 @@ def test_each_recorded_run_has_a_row():
     assert rows[2] == "| task/a | cpu: x | 2026-01-02 | 0123456* | abcdef01 | 5 min | 2 |"
     assert rows[3].startswith("| task/b\\_c |")
     assert len(rows) == 4
+
+
+@pytest.fixture
+def rendering(monkeypatch):
+    """Neither Quarto nor qmdpdf, until a test says so."""
+    for name in ("QMDPDF", "QUARTO_BIN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_the_renderer_is_the_one_that_runs(rendering, tmp_path):
+    assert show.renderer() == show.NOTEBOOK
+    command = tmp_path / "quarto"
+    command.write_text("#!/bin/sh\necho 1.9.38\n")
+    command.chmod(0o755)
+    rendering.setenv("QUARTO_BIN_PATH", str(tmp_path))
+    assert show.renderer() == "Quarto 1.9.38"
+    rendering.setenv("QMDPDF", "qmdpdf with pandoc 3.9")
+    assert show.renderer() == "qmdpdf with pandoc 3.9"
+
+
+def test_the_versions_are_those_of_today(rendering):
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    text = show.versions()
+    assert text.startswith(f"commit {commit[:12]}")
+    assert f"torch {torch.__version__.partition('+')[0]}," in text
+    assert f"Python {platform.python_version()}," in text
+    rendering.setattr(runs, "provenance", lambda _: {"commit": "", "uncommitted_changes": False})
+    assert show.versions().startswith("no commit of a Git repository, by")
+
+
+def test_the_listing_has_every_module_whole(rendering, capsys):
+    rendering.setenv("QMDPDF", "x")
+    show.listing()
+    printed = capsys.readouterr().out
+    blocks = re.findall(r"^## `(.+?)`\n\n(`{3,})python\n(.*?)\n\2$", printed, re.MULTILINE | re.DOTALL)
+    found = {ROOT / "code" / name: text for name, _, text in blocks}
+    files = {file: file.read_text().rstrip() for file in (ROOT / "code" / "hw2").rglob("*.py")}
+    assert found == files
+    assert (
+        max(len(line) for text in files.values() for line in text.splitlines()) <= 120
+    )  # as its size of print expects
+
+
+def test_a_notebook_is_not_given_its_own_cells_again(rendering, capsys):
+    show.listing()
+    assert capsys.readouterr().out == "The modules are the first cells of this notebook.\n"

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from qmdpdf import convert
 from qmdpdf.__main__ import main
 from qmdpdf.convert import latex_error, publish
 from qmdpdf.source import read
+
+NUMBERED = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n    toc: true\n    number-sections: true\n"
 
 
 @pytest.mark.parametrize(
@@ -165,3 +168,41 @@ def test_publish_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         publish(new, target)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"new.pdf": b"new", "old.pdf": b"old"}
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How often LaTeX ran in each call of latexmk. The PDFs have one date."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    counts, original = [], convert.subprocess.run
+
+    def run(command, **options):
+        done = original(command, **options)
+        if "latexmk" in command[0]:
+            counts.append(done.stdout.count("Run number"))
+        return done
+
+    monkeypatch.setattr(convert.subprocess, "run", run)
+    return counts
+
+
+def test_latex_starts_from_what_the_last_render_left(project, tmp_path, passes):
+    path = project({"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED})
+    for number in (1, 2):
+        assert main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
+    assert passes[0] > 1
+    assert passes[1:] == [1]
+    path.write_text("# Zero\n\n# One {#sec-one}\n\nSee @sec-one.\n")
+    assert main([os.fspath(path), "--reuse", "kept", "--output", "3.pdf"]) == 0
+    assert main([os.fspath(path), "--output", "4.pdf"]) == 0
+    assert (tmp_path / "3.pdf").read_bytes() == (tmp_path / "4.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("content", ["", "\\nonsense", "\\relax \n\\@input{", "\0"])
+def test_what_is_left_damaged_does_no_harm(project, tmp_path, passes, content):
+    path = project({"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED})
+    for number in (1, 2):
+        assert main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
+        for file in (tmp_path / "kept" / "latex").iterdir():
+            file.write_text(content)
+    assert (tmp_path / "1.pdf").read_bytes() == (tmp_path / "2.pdf").read_bytes()

@@ -220,7 +220,12 @@ def _write(cache: Path, found: Imagenette) -> None:
     note = {"archive": found.archive.sha256, "digest": found.digest, "train": str(len(found.train))}
     cache.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.parent, prefix=".cache-") as scratch:
-        save_file(tensors, Path(scratch) / cache.name, note)
+        try:
+            save_file(tensors, Path(scratch) / cache.name, note)
+        except SafetensorError as error:
+            raise DataError(
+                f"{cache} cannot be written ({error}); free some space, or set HW2_DATA elsewhere"
+            ) from None
         (Path(scratch) / cache.name).replace(cache)
 
 
