@@ -91,7 +91,7 @@ def peer_epoch(
     for images, labels in tqdm(batches, "epoch of ResNet-18", unit="batch", leave=False, disable=None):
         x, y = images.to(device), labels.to(device)
         optimizer.zero_grad()
-        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        with imagenette.autocast(device, precision):
             loss = cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from torch import distributed
 
 from hw2 import runs, training
@@ -80,8 +81,14 @@ def get(task: str, name: str) -> Run:
     if (recorded := run.provenance.get("data_sha256")) != experiment.data.sha256:
         raise _stale(run, f"its data had SHA-256 {recorded}, today's has {experiment.data.sha256}")
     # today's config has all that the recorded one has, and what was added since
-    runs.check_canary(run, lambda _: experiment.canary(config))
+    runs.check_canary(run, lambda _: _canary(experiment, config))
     return run
+
+
+def _canary(experiment: Experiment, config: Config) -> list[float]:
+    """The canary of today's code, in one thread: more do not pay for so little, and wait long where cores are busy."""
+    with threadpool_limits(1):
+        return list(experiment.canary(config))
 
 
 def outdated(key: str) -> str:
@@ -104,7 +111,7 @@ def record(key: str, fresh: bool = False) -> Run:
     experiment = _experiment(key)
     task, name = key.split("/")
     config, folder = runs.as_read(experiment.config), CHECKPOINTS / task / name
-    canary, provenance = list(experiment.canary(config)), runs.provenance(experiment.data.sha256)
+    canary, provenance = _canary(experiment, config), runs.provenance(experiment.data.sha256)
     with training.processes():
         first, seconds = training.rank() == 0, 0.0
         if first:

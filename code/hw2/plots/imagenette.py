@@ -107,15 +107,14 @@ def per_class(run: Run) -> str:
 
 
 def mistakes(weights: Mapping[str, Tensor]) -> Figure:
-    """Test images with wrong answers, six in a row: the class above, below it the answer and its probability."""
+    """Test images with wrong answers, six in a row; above each its class, the answer and the answer's probability."""
     found = [weights[f"mistakes.{name}"] for name in ("images", "labels", "answers", "confidence")]
     rows = -(-len(found[0]) // 6)
-    figure, axes = plt.subplots(rows, 6, figsize=(5.9, 1.2 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, 6, figsize=(5.9, 1.45 * rows), squeeze=False)
     for panel in axes.flat[len(found[0]) :]:
         panel.set_axis_off()
     for panel, image, label, answer, confidence in zip(axes.flat, *found, strict=False):
-        _picture(panel, image)
-        panel.set_title(f"{NAMES[label]}\n{NAMES[answer]}, {confidence:.0%}", fontsize=6.5, pad=2)
+        _picture(panel, image, f"{NAMES[label]}\n{NAMES[answer]}\n{confidence:.0%}")
     return figure
 
 

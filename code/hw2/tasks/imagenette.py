@@ -297,6 +297,11 @@ def compute_type(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """The context in which what gains from it is computed in `precision`; none where that is float32."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
 def reseed(*numbers: int) -> None:
     """Seed PyTorch on all devices, as each epoch does, so that a resumed training draws what the killed one drew."""
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
@@ -347,12 +352,12 @@ def step(
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
     """One step on images in [0, 1] and the probabilities to learn. Returns (loss without smoothing, right answers)."""
-    with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+    with autocast(x.device, precision):
         logits = forward(x)
     logits = logits.float()
     state.optimizer.zero_grad()
     cross_entropy(logits, targets, label_smoothing=config.label_smoothing).backward()
-    with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+    with autocast(x.device, precision):
         state.optimizer.step()  # Muon multiplies matrices
     state.scheduler.step()
     weights, averages = (list(state.model[name].parameters()) for name in ("network", "average"))
@@ -378,7 +383,7 @@ def trainer(
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         forward = torch.compile(forward)
-        with torch.autocast("cuda", precision, enabled=precision != torch.float32):  # compiles, once and now
+        with autocast(device, precision):  # compiles, once and now
             forward(unit(data.images[: config.batch_size // training.world_size()])).sum().backward()
 
     def epoch() -> dict[str, float]:
