@@ -187,7 +187,7 @@ def test_each_mistake_has_its_class_its_answer_and_its_probability():
     for i, (panel, expected) in enumerate(zip(panels, pixels(found["mistakes.images"]), strict=True)):
         assert np.array_equal(shown(panel), expected)
         label, answer = NAMES[i % 3], NAMES[[1, 2, 6][i % 3]]
-        assert panel.get_title() == f"{label}\n{answer}, {100 * found['mistakes.confidence'][i]:.0f}%"
+        assert panel.get_title() == f"{label}\n{answer}\n{100 * found['mistakes.confidence'][i]:.0f}%"
 
 
 def test_fewer_mistakes_than_places_leave_the_rest_empty():
