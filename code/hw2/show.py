@@ -92,7 +92,7 @@ def provenance(runs: Sequence[Run]) -> str:
     """Markdown table of recorded runs: where, when and from which commit and data each comes, its time and seeds."""
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
-        f"|:{'-' * 32}|:{'-' * 30}|:{'-' * 13}|:{'-' * 11}|:{'-' * 12}|{'-' * 8}:|{'-' * 6}:|",
+        f"|:{'-' * 31}|:{'-' * 26}|:{'-' * 12}|:{'-' * 9}|:{'-' * 10}|{'-' * 7}:|{'-' * 6}:|",  # shares of the width
     ]
     for run in sorted(runs, key=lambda run: (run.task, run.name)):
         origin = run.provenance

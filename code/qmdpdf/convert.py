@@ -180,8 +180,8 @@ def _latexmk(document: Document, folder: Path) -> Path:
         word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
         where = document.find(re.escape(word[1] or word[2])) if word else os.path.relpath(document.path)
         raise QmdError(f"{where}: LaTeX lost something:\n" + "\n".join(sorted(set(lost))))
-    for box in re.findall(r"^Overfull .*", text, re.MULTILINE):
-        print(f"  {box}")
+    boxes = re.findall(r"^Overfull .*", text, re.MULTILINE)
+    print("\n".join([f"  overfull boxes: {len(boxes)}", *(f"  {box}" for box in boxes)]))
     return folder / "document.pdf"
 
 

@@ -206,3 +206,13 @@ def test_what_is_left_damaged_does_no_harm(project, tmp_path, passes, content):
         for file in (tmp_path / "kept" / "latex").iterdir():
             file.write_text(content)
     assert (tmp_path / "1.pdf").read_bytes() == (tmp_path / "2.pdf").read_bytes()
+
+
+def test_overfull_boxes_are_counted_and_placed(project, capsys):
+    path = project({"doc.qmd": f"Text.\n\n{'wide' * 50}\n", "_quarto.yml": NUMBERED})
+    assert main([os.fspath(path)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"overfull boxes: 1\n  Overfull \\hbox \(\d.*\) in paragraph at lines \d+", printed)
+    path.write_text("Text.\n")
+    assert main([os.fspath(path)]) == 0
+    assert "overfull boxes: 0\n" in capsys.readouterr().out

@@ -1,6 +1,6 @@
-"""Curves of several seeds: a band, and the training figure that Tasks 2 and 3 share."""
+"""What the tasks share: curves of several seeds as a band, the figures of a training and of an ablation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw2.runs import Run
+from hw2.statistics import Interval
 
 
 def band(
@@ -39,4 +40,18 @@ def training(run: Run) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.6))
     loss_and_accuracy(axes, run)
     axes[0].legend()
+    return figure
+
+
+def ablations(found: Mapping[str, Interval]) -> Figure:
+    """What each undone choice changes, in percentage points, with intervals."""
+    figure, axes = plt.subplots(figsize=(5.9, 0.5 + 0.26 * len(found)))
+    ordered = sorted(found.items(), key=lambda item: -item[1].mean)
+    for i, (_, change) in enumerate(ordered):
+        axes.plot([100 * change.low, 100 * change.high], [i, i], color="C0", linewidth=2)
+        axes.plot(100 * change.mean, i, "o", color="C0", markersize=4)
+    axes.axvline(0, color="0.5", linewidth=0.8, linestyle=":")
+    axes.set(yticks=range(len(ordered)), yticklabels=[name for name, _ in ordered])
+    axes.invert_yaxis()
+    axes.set_xlabel("change of the validation accuracy (percentage points)")
     return figure

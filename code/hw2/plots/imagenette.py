@@ -77,7 +77,7 @@ def confusion(run: Run) -> Figure:
     """How many percent of the test images of each class (rows) were taken for each class (columns), over all seeds."""
     counts = _confusions(run).sum(axis=0)
     percent = 100 * counts / counts.sum(axis=1, keepdims=True)
-    figure, axes = plt.subplots(figsize=(5.9, 4.9))
+    figure, axes = plt.subplots(figsize=(5.9, 4.3))
     # the root of the share, since the errors are small beside the diagonal
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
     for (i, j), value in np.ndenumerate(percent):

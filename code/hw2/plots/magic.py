@@ -81,20 +81,6 @@ def differences(run: Run, base: str) -> dict[str, Interval]:
     return {name: difference(value, run.summary[base]) for name, value in run.summary.items() if name != base}
 
 
-def ablations(found: Mapping[str, Interval]) -> Figure:
-    """What each undone choice changes, in percentage points, with intervals."""
-    figure, axes = plt.subplots(figsize=(5.9, 0.5 + 0.26 * len(found)))
-    ordered = sorted(found.items(), key=lambda item: -item[1].mean)
-    for i, (_, change) in enumerate(ordered):
-        axes.plot([100 * change.low, 100 * change.high], [i, i], color="C0", linewidth=2)
-        axes.plot(100 * change.mean, i, "o", color="C0", markersize=4)
-    axes.axvline(0, color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(yticks=range(len(ordered)), yticklabels=[name for name, _ in ordered])
-    axes.invert_yaxis()
-    axes.set_xlabel("change of the validation accuracy (percentage points)")
-    return figure
-
-
 def importance(values: Mapping[str, float]) -> Figure:
     """Share of the variance of the search's results that each hyper-parameter explains."""
     figure, axes = plt.subplots(figsize=(4.6, 0.5 + 0.24 * len(values)))

@@ -81,7 +81,7 @@ def test_an_ablation_is_shown_at_its_change_with_its_interval():
     values = {"as chosen": [0.9, 0.91, 0.9], "less": [0.88, 0.9, 0.89], "more": [0.91, 0.91, 0.91]}
     changes = plots.differences(run(summary=values), "as chosen")
     assert set(changes) == {"less", "more"}
-    axes = plots.ablations(changes).axes[0]
+    axes = curves.ablations(changes).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["more", "less"]
     dots = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
     assert dots == pytest.approx([100 * np.mean([0.01, 0, 0.01]), 100 * np.mean([-0.02, -0.01, -0.01])])
