@@ -30,14 +30,17 @@ from hw2.data.imagenette import NAMES, SIDE, Images
 from hw2.runs import Run, RunError
 from hw2.tasks import imagenette
 
-FAST = replace(imagenette.PLAIN, epochs=8)  # on the way to the target; a guess, no other number was tried
+# to the target; of 5, 6 and 9 such epochs 6 were the fewest with two points to spare on the validation images
+FAST = replace(imagenette.PLAIN, epochs=6, dropout=0.2, branch_dropout=0.0)
+
+FULL = replace(imagenette.PLAIN, sides=(SIDE,))  # all epochs at full resolution
 
 
 @dataclass(frozen=True)
 class Settings:
     """What is compared. The usual pipeline has what tutorials have; its accuracy was not tuned."""
 
-    ours: imagenette.Config = imagenette.PLAIN  # whose epoch is timed
+    ours: imagenette.Config = FULL  # whose epoch is timed
     fast: imagenette.Config = FAST  # trained to the target
     target: float = 0.78  # test accuracy
     trainings: int = 3  # of ours to the target, with seeds 0, 1, ...
