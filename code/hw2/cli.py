@@ -161,7 +161,7 @@ def bench() -> int:
         run = bench.measure()
     except (DataError, RunError, OSError) as error:
         return _fail(error)
-    print(f"{run.provenance['device']}:\n{bench.table(run)}\n{bench.to_target(run)}")
+    print(f"{run.provenance['device']}:\n{bench.table([run])}\n{bench.to_target(run)}")
     print(f"ours reaches {run.summary['share_of_limit']:.0%} of the rate of a matrix product; recorded in {run.file}")
     return 0
 

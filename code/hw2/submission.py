@@ -25,14 +25,14 @@ import torch
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from hw2 import experiments, runs, show
+from hw2 import bench, experiments, runs, show
 from hw2.paths import REPORT, ROOT, write
 from hw2.runs import Run
 from qmdpdf.execute import execute
 from qmdpdf.source import Document, read
 
 COURSE = "ece046211_hw2"
-LEFT_OUT = {"__main__.py", "bench.py", "cli.py", "inspect.py", "submission.py"}  # of no use in a notebook
+LEFT_OUT = {"__main__.py", "cli.py", "inspect.py", "submission.py"}  # of no use in a notebook
 MARK = "HW2CELL"
 TEXT = "gfm-tex_math_gfm+tex_math_dollars-raw_html"  # the Markdown of Jupyter and Colab
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in Jupyter and in Colab
@@ -112,8 +112,7 @@ def modules() -> list[Path]:
 def recorded() -> list[NotebookNode]:
     """Cells that write the recorded runs, and what the figures show of their weights."""
     cells = []
-    for key in experiments.select([]):
-        run = experiments.get(*key.split("/"))
+    for run in [*(experiments.get(*key.split("/")) for key in experiments.select([])), *bench.recorded()]:
         shown, provenance = _shown_weights(run), dict(run.provenance)
         provenance.pop("weights_sha256", None)
         if shown:
@@ -146,7 +145,9 @@ def _hidden(source: str) -> NotebookNode:
 
 def preparation() -> list[NotebookNode]:
     """The cells before the report."""
-    folders = {str(file.parent) for file in modules()} | {str(Path("runs") / task) for task in experiments.TASKS}
+    folders = {str(file.parent) for file in modules()} | {
+        str(Path("runs") / task) for task in [*experiments.TASKS, "bench"]
+    }
     setup = SETUP.format(folders=sorted(folders), needed=list(NEEDED))
     return [
         new_markdown_cell(INTRODUCTION),

@@ -57,8 +57,8 @@ def test_everything_is_measured_and_recorded(archive, monkeypatch):
     assert summary["usual_accuracy"] < SMALL.target
     assert summary["usual_seconds"] >= SMALL.patience * summary["ours_seconds"]["mean"] or summary["usual_epochs"] == 2
     assert 0 < summary["share_of_limit"] < 1
-    lines = bench.table(run).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["ours", "ResNet-18, our loader", "usual pipeline"]
+    lines = bench.table([run]).splitlines()
+    assert [line.split("|")[2].strip() for line in lines[2:]] == ["ours", "ResNet-18, our loader", "usual pipeline"]
     assert "at best after" in bench.to_target(run)
     assert "of which 0 reach" in bench.to_target(run)
 

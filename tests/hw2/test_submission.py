@@ -1,7 +1,9 @@
 """The archive that is handed in, and the notebook in it."""
 
+import json
 import re
 import zipfile
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -251,3 +253,24 @@ def test_the_notebook_has_the_whole_package_as_readable_code(notebook):
 def test_no_syntax_of_quarto_is_left_in_the_text(notebook):
     left = re.compile(r"@(eq|fig|tbl|sec|thm|lem|cor|prp)-|\{#|^:::|\{python\}|HW2CELL")
     assert [cell.source for cell in notebook.cells if cell.cell_type == "markdown" and left.search(cell.source)] == []
+
+
+def test_the_flag_trains_anew_and_gives_the_recorded_numbers(tmp_path, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # where cores are busy, more wait for each other
+        monkeypatch.setenv(name, "1")
+    cells = submission.preparation()
+    setup = next(cell for cell in cells if cell.source.startswith("RETRAIN = False"))
+    setup.source = setup.source.replace("RETRAIN = False", "RETRAIN = True", 1)
+    one = "from hw2 import experiments\n\nexperiments.select = lambda parts: ['double_descent/features']"
+    cells.insert(-1, nbformat.v4.new_code_cell(one))  # of all experiments the quickest
+    for cell in cells:
+        cell.metadata |= {"options": {}, "where": "the test", "first": 0, "skipped": 0}
+    document = read(REPORT)
+    document.notebook.cells, document.root = cells, tmp_path
+    execute(document)
+    file = Path("runs") / "double_descent" / "features.json"
+    again, recorded = (json.loads((root / file).read_text(encoding="utf-8")) for root in (tmp_path, ROOT))
+    assert again["provenance"]["date"] > recorded["provenance"]["date"]
+    assert again["provenance"]["commit"] == ""
+    for name, value in recorded["summary"].items():
+        assert again["summary"][name] == pytest.approx(value, rel=0.02), name

@@ -493,17 +493,8 @@ def noisy_accuracy(network: Network, data: Images, levels: Sequence[float], draw
 # --- experiments ---
 
 SEEDS = [211, 212, 213]
-PLAIN = Config()
-AUGMENTED = replace(
-    PLAIN,
-    augmentation=("shift", "flip", "erase"),
-    sides=(32, 48, 64),
-    epochs=21,
-    learning_rate=0.1,
-    weight_decay=0.05,
-    dropout=0.2,
-    branch_dropout=0.0,
-)
+PLAIN = Config(sides=(32, 48, 64), epochs=21, learning_rate=0.1)
+AUGMENTED = replace(PLAIN, augmentation=("shift", "flip", "erase"), weight_decay=0.05, dropout=0.2, branch_dropout=0.0)
 NOISE, DRAWS = (0.005, 0.01, 0.05), 10  # the assignment's levels
 NOISE_GRID = tuple(np.linspace(0, 0.5, 11).round(2).tolist())
 SHOWN = {"seed": SEEDS[0], "examples": 5}  # which and how many training images
@@ -678,4 +669,5 @@ EXPERIMENTS = {
     "data": Experiment(SHOWN, imagenette.FILE, describe, canary_of_transforms),
     "plain": Experiment(asdict(PLAIN), imagenette.FILE, final(PLAIN), canary, evaluate_final),
     "augmented": Experiment(asdict(AUGMENTED), imagenette.FILE, final(AUGMENTED), canary, evaluate_final),
+    "transforms": transforms(AUGMENTED),
 }
