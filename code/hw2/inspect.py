@@ -18,7 +18,8 @@ def faults(pdf: Path, report: Path = REPORT) -> list[str]:
     lines = expand(report)
     reader = PdfReader(pdf)
     text = "\n".join(page.extract_text() for page in reader.pages)
-    found = [f"{pdf}: unresolved reference {mark!r} in the text" for mark in ("??", "?@") if mark in text]
+    marks = ("?" * 2, "?" + "@")  # not as they are: this module is itself in the report's listing
+    found = [f"{pdf}: unresolved reference {mark!r} in the text" for mark in marks if mark in text]
     bookmarks = {_letters(title) for title in _titles(reader.outline)}
     for line in headings(lines):
         title = HEADING.match(line.text)[1]
