@@ -17,6 +17,7 @@ from hw2 import runs
 from hw2.paths import ROOT
 from hw2.runs import Run
 
+NOTEBOOK = "Jupyter"  # the renderer, where neither Quarto nor qmdpdf is one
 PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scikit-learn", "matplotlib", "sympy", "kornia", "optuna", "jupyter",
 )  # fmt: skip
@@ -25,7 +26,13 @@ PACKAGES = (
 def source(*functions: Callable) -> Markdown:
     """The source of functions or classes of the package, as one block of Python."""
     blocks = [inspect.getsource(function).rstrip() for function in functions]
-    return Markdown("```python\n" + "\n\n\n".join(blocks) + "\n```")
+    return Markdown(_block("\n\n\n".join(blocks)))
+
+
+def _block(code: str) -> str:
+    """A Markdown block of Python, with a fence longer than any in the code."""
+    fence = "`" * max([3, *(1 + len(run) for run in re.findall("`+", code))])
+    return f"{fence}python\n{code}\n{fence}"
 
 
 def listing() -> None:
@@ -39,11 +46,7 @@ def listing() -> None:
     package = ROOT / "code" / "hw2"
     for file in sorted(package.rglob("*.py")):
         code = file.read_text(encoding="utf-8").rstrip()
-        fence = "`" * (1 + max(2, *map(len, re.findall("`+", code)), 0))
-        print(f"\n## `{file.relative_to(package.parent)}`\n\n{fence}python\n{code}\n{fence}\n")
-
-
-NOTEBOOK = "Jupyter"
+        print(f"\n## `{file.relative_to(package.parent)}`\n\n{_block(code)}\n")
 
 
 def renderer() -> str:
@@ -88,13 +91,13 @@ def students() -> pd.DataFrame:
     return pd.DataFrame([{"Name": a["name"], "Campus e-mail": a["email"], "ID": str(a["id"])} for a in authors])
 
 
-def provenance(runs: Sequence[Run]) -> str:
+def provenance(found: Sequence[Run]) -> str:
     """Markdown table of recorded runs: where, when and from which commit and data each comes, its time and seeds."""
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
         f"|:{'-' * 31}|:{'-' * 26}|:{'-' * 12}|:{'-' * 9}|:{'-' * 10}|{'-' * 7}:|{'-' * 6}:|",  # shares of the width
     ]
-    for run in sorted(runs, key=lambda run: (run.task, run.name)):
+    for run in sorted(found, key=lambda run: (run.task, run.name)):
         origin = run.provenance
         commit = origin["commit"][:7] + ("*" if origin["uncommitted_changes"] else "")
         cells = [f"{run.task}/{run.name}".replace("_", r"\_"), origin["device"], origin["date"][:10], commit]

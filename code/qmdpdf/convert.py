@@ -37,22 +37,27 @@ def convert(document: Document, markdown: str, folder: Path, reuse: Path | None 
     _pandoc(document, markdown, folder)
     if reuse is None:
         return _latexmk(document, folder)
-    _copy_auxiliary(reuse, folder)
+    left = _copy_auxiliary(reuse, folder)
     try:
         pdf = _latexmk(document, folder)
-    except QmdError:  # perhaps for what was left
-        for suffix in AUXILIARY:
-            (folder / f"document.{suffix}").unlink(missing_ok=True)
+    except QmdError:
+        if not left:
+            raise
+        for file in left:  # perhaps it was for them
+            file.unlink(missing_ok=True)
         pdf = _latexmk(document, folder)
     _copy_auxiliary(folder, reuse)
     return pdf
 
 
-def _copy_auxiliary(source: Path, target: Path) -> None:
+def _copy_auxiliary(source: Path, target: Path) -> list[Path]:
+    """Copy what LaTeX left in one folder into another. Returns the copies."""
+    copies = []
     for suffix in AUXILIARY:
         if (file := source / f"document.{suffix}").is_file():
-            target.mkdir(parents=True, exist_ok=True)
             publish(file, target / file.name)
+            copies.append(target / file.name)
+    return copies
 
 
 def publish(file: Path, target: Path) -> None:

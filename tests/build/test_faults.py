@@ -22,6 +22,7 @@ from hw2.data.imagenette import CLASSES
 from hw2.paths import ROOT
 
 QUARTO = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n"
+VERIFY = "import sys; from hw2.cli import main; sys.exit(main(['verify', '--only', 'eq-q6-fc']))"
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith(("HW2_", "LC_", "LANG", "PYTHON"))}
 
 
@@ -45,7 +46,7 @@ def render(folder: Path, *options: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """A data set of two images of each class in each part, as the first lines of CODE below expect it."""
+    """A data set of two images of each class in each part, as DATA below expects it."""
     for part in ("train", "val"):
         for place, folder in enumerate(CLASSES):
             for number in range(2):
@@ -67,7 +68,8 @@ KILL = """
 import os, signal
 def kill(*arguments, **options): os.kill(os.getpid(), signal.SIGKILL)
 """
-# each writes a file named "result" with the content of "new", and is killed where {kill} stands
+# DATA loads a data set and prints its digest, RUN records a run with the accuracy that the file "new" has; what stands
+# in the place of {kill} may kill them
 DATA = """
 import os, sys
 from pathlib import Path
@@ -223,7 +225,7 @@ def test_a_checkout_that_cannot_be_written_to(mount):
     assert done.returncode == 1
     assert "error: [Errno 30] Read-only file system" in done.stderr
     assert (mount / "doc.pdf").read_text() == "old"
-    shown = python("import sys; from hw2.cli import main; sys.exit(main(['verify', '--only', 'eq-q6-fc']))", mount)
+    shown = python(VERIFY, mount)
     assert shown.returncode == 0, shown.stderr
 
 
@@ -245,9 +247,7 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
 def test_a_locale_without_utf_8(tmp_path):
     other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert python("import sys; print(sys.stdout.encoding)", tmp_path, **other).stdout.strip() != "utf-8"
-    done = python(
-        "import sys; from hw2.cli import main; sys.exit(main(['verify', '--only', 'eq-q6-fc']))", tmp_path, **other
-    )
+    done = python(VERIFY, tmp_path, **other)
     assert done.returncode == 0, done.stderr
     assert "? eq-q6-fc" in done.stdout
     (tmp_path / "doc.qmd").write_text("# Größe\n\n```{python}\nprint('é')\n```\n", "utf-8")

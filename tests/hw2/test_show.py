@@ -72,9 +72,8 @@ def test_the_listing_has_every_module_whole(rendering, capsys):
     found = {ROOT / "code" / name: text for name, _, text in blocks}
     files = {file: file.read_text().rstrip() for file in (ROOT / "code" / "hw2").rglob("*.py")}
     assert found == files
-    assert (
-        max(len(line) for text in files.values() for line in text.splitlines()) <= 120
-    )  # as its size of print expects
+    # as the size of its print expects
+    assert max(len(line) for text in files.values() for line in text.splitlines()) <= 120
 
 
 def test_a_notebook_is_not_given_its_own_cells_again(rendering, capsys):

@@ -512,6 +512,13 @@ def load(device: torch.device) -> imagenette.Imagenette:
     return found._replace(train=found.train.to(device), test=found.test.to(device))
 
 
+def divide(train: Images) -> tuple[Images, Images]:
+    """The training and the validation part of the training images, on their device."""
+    training_rows, validation_rows = imagenette.split(train.labels.cpu())
+    device = train.labels.device
+    return train[training_rows.to(device)], train[validation_rows.to(device)]
+
+
 def final(config: Config) -> Callable[[Path], Result]:
     """The experiment of parts 3 to 5: curves on 90 % of the training images, test numbers after training on all."""
 
@@ -524,7 +531,7 @@ def final(config: Config) -> Callable[[Path], Result]:
                 file=sys.stderr,
             )
         data = load(device)
-        part, validation = (data.train[rows.to(device)] for rows in imagenette.split(data.train.labels.cpu()))
+        part, validation = divide(data.train)
         curves: dict[str, list[list[float]]] = {}
         summary: dict[str, list[float]] = {}
         weights: dict[str, Tensor] = {}
@@ -609,18 +616,16 @@ def describe(_: Path) -> Result:
 
 def transforms(base: Config) -> Experiment:
     """The ablation of the transforms: the validation curves of `base` without each of them, and without all."""
-    left: dict[str, tuple[str, ...]] = {
-        f"without {name}": tuple(other for other in base.augmentation if other != name) for name in base.augmentation
-    }
     configs = {
-        name: replace(base, augmentation=augmentation) for name, augmentation in (left | {"without any": ()}).items()
+        f"without {name}": replace(base, augmentation=tuple(other for other in base.augmentation if other != name))
+        for name in base.augmentation
     }
+    configs["without any"] = replace(base, augmentation=())
     config = {name: asdict(variant) for name, variant in configs.items()}
 
     def run(checkpoints: Path) -> Result:
         device = training.pick_device()
-        data = load(device)
-        part, validation = (data.train[rows.to(device)] for rows in imagenette.split(data.train.labels.cpu()))
+        part, validation = divide(load(device).train)
         curves = {
             name: [train(variant, seed, part, validation, checkpoints)[1]["validation_accuracy"] for seed in SEEDS]
             for name, variant in configs.items()

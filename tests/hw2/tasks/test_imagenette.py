@@ -572,10 +572,7 @@ def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
     for name, curves in result.curves.items():
         assert [len(curve) for curve in curves] == [TINY.epochs] * 2
         assert result.summary[name] == [curve[-1] for curve in curves]
-    data = imagenette.load(training.pick_device())
-    part, validation = (
-        data.train[rows.to(data.train.labels.device)] for rows in imagenette.imagenette.split(data.train.labels.cpu())
-    )
+    part, validation = imagenette.divide(imagenette.load(training.pick_device()).train)
     _, alone = imagenette.train(imagenette.from_record(experiment.config["without any"]), 2, part, validation)
     assert result.curves["without any"][1] == alone["validation_accuracy"]
     config = json.loads(json.dumps(experiment.config))
