@@ -142,8 +142,7 @@ def ours_to_target(images: Images, test: Images, settings: Settings) -> dict[str
         state, epoch = imagenette.trainer(settings.fast, seed, images)
         whole = partial(training.fit, state, settings.fast.epochs, epoch)
         found["ours_seconds"].append(seconds(whole, images.images.device))
-        logits = imagenette.predict(state.model["average"], test.images)
-        found["ours_accuracy"].append(imagenette.loss_and_accuracy(logits, test.labels)[1])
+        found["ours_accuracy"].append(imagenette.accuracy_of(state.model["average"], test))
     return found
 
 
