@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -456,10 +457,14 @@ def _digest(config: Config, seed: int, data: Images) -> str:
 
 
 @torch.inference_mode()
-def predict(network: Network, images: Tensor) -> Tensor:
-    """Logits (N, 10) in float32, on the CPU, of images (N, 3, 64, 64) in bytes or in floats in [0, 1]."""
+def predict(network: Network, images: Tensor, mirrored: bool = False) -> Tensor:
+    """Logits (N, 10) in float32, on the CPU, of images (N, 3, 64, 64) in bytes or in floats in [0, 1].
+
+    With `mirrored` they are the mean of those of an image and of its mirror image.
+    """
     network.eval()
-    return torch.cat([network(unit(part)).cpu() for part in images.split(_evaluated_at_once(images))])
+    logits = torch.cat([network(unit(part)).cpu() for part in images.split(_evaluated_at_once(images))])
+    return (logits + predict(network, images.flip(3))) / 2 if mirrored else logits
 
 
 def _evaluated_at_once(images: Tensor) -> int:
@@ -471,6 +476,11 @@ def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Cross-entropy and share of right answers."""
     labels = labels.cpu()
     return cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean().item()
+
+
+def accuracy_of(network: Network, data: Images, mirrored: bool = False) -> float:
+    """Share of right answers."""
+    return loss_and_accuracy(predict(network, data.images, mirrored), data.labels)[1]
 
 
 @torch.inference_mode()
@@ -495,6 +505,7 @@ def noisy_accuracy(network: Network, data: Images, levels: Sequence[float], draw
 SEEDS = [211, 212, 213]
 PLAIN = Config(sides=(32, 48, 64), epochs=21, learning_rate=0.1)
 AUGMENTED = replace(PLAIN, augmentation=("shift", "flip", "erase"), weight_decay=0.05, dropout=0.2, branch_dropout=0.0)
+LONG = replace(AUGMENTED, epochs=60)
 NOISE, DRAWS = (0.005, 0.01, 0.05), 10  # the assignment's levels
 NOISE_GRID = tuple(np.linspace(0, 0.5, 11).round(2).tolist())
 SHOWN = {"seed": SEEDS[0], "examples": 5}  # which and how many training images
@@ -519,8 +530,11 @@ def divide(train: Images) -> tuple[Images, Images]:
     return train[training_rows.to(device)], train[validation_rows.to(device)]
 
 
-def final(config: Config) -> Callable[[Path], Result]:
-    """The experiment of parts 3 to 5: curves on 90 % of the training images, test numbers after training on all."""
+def final(config: Config, mirrored: bool = False) -> Experiment:
+    """The experiment of parts 3 to 5: curves on 90 % of the training images, test numbers after training on all.
+
+    With `mirrored` there are also the accuracies of answers to an image and its mirror image together.
+    """
 
     def run(checkpoints: Path) -> Result:
         device = training.pick_device()
@@ -536,13 +550,16 @@ def final(config: Config) -> Callable[[Path], Result]:
         summary: dict[str, list[float]] = {}
         weights: dict[str, Tensor] = {}
         for seed in SEEDS:
-            _, found = train(config, seed, part, validation, checkpoints)
+            partial_network, found = train(config, seed, part, validation, checkpoints)
             network, _ = train(config, seed, data.train, None, checkpoints)
-            exact = loss_and_accuracy(predict(network, data.test.images), data.test.labels)[1]
+            exact = accuracy_of(network, data.test)
             state = {name: value.half() for name, value in network.state_dict().items()}
             network.load_state_dict(state)  # what is reported is what the recorded weights give
             logits, numbers = test_numbers(network, data.test)
             numbers |= {"validation_accuracy": found["validation_accuracy"][-1], "test_accuracy_float32": exact}
+            if mirrored:
+                numbers["validation_accuracy_mirrored"] = accuracy_of(partial_network, validation, mirrored)
+                numbers["test_accuracy_mirrored"] = accuracy_of(network, data.test, mirrored)
             found["confusion"] = confusion(logits, data.test.labels).flatten().tolist()
             found["noise_level"] = list(NOISE_GRID)
             found["noise_accuracy"] = noisy_accuracy(network, data.test, NOISE_GRID, 1).squeeze(1).tolist()
@@ -555,7 +572,7 @@ def final(config: Config) -> Callable[[Path], Result]:
                 weights |= mistakes(logits, data.test)
         return Result(asdict(config), SEEDS, curves, summary, weights, device)
 
-    return run
+    return Experiment(asdict(config), imagenette.FILE, run, canary, partial(evaluate_final, mirrored=mirrored))
 
 
 def test_numbers(network: Network, data: Images) -> tuple[Tensor, dict[str, float]]:
@@ -582,17 +599,21 @@ def mistakes(logits: Tensor, data: Images) -> dict[str, Tensor]:
     return {f"mistakes.{name}": value for name, value in (found | {"confidence": confidence[rows]}).items()}
 
 
-def evaluate_final(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """The test accuracy of recorded weights."""
+def evaluate_final(
+    config: Mapping[str, Any], weights: Mapping[str, Tensor], mirrored: bool = False
+) -> dict[str, list[float]]:
+    """The test accuracies of recorded weights."""
     data = load(training.pick_device())
     network = Network(from_record(config), data.train.images[:1]).to(data.test.images.device)
-    accuracies = []
+    views = {"test_accuracy": False} | ({"test_accuracy_mirrored": True} if mirrored else {})
+    accuracies: dict[str, list[float]] = {name: [] for name in views}
     for seed in SEEDS:
         prefix = f"network.{seed}."
         state = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         network.load_state_dict(state)
-        accuracies.append(loss_and_accuracy(predict(network, data.test.images), data.test.labels)[1])
-    return {"test_accuracy": accuracies}
+        for name, both in views.items():
+            accuracies[name].append(accuracy_of(network, data.test, both))
+    return accuracies
 
 
 def describe(_: Path) -> Result:
@@ -672,7 +693,8 @@ def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:
 
 EXPERIMENTS = {
     "data": Experiment(SHOWN, imagenette.FILE, describe, canary_of_transforms),
-    "plain": Experiment(asdict(PLAIN), imagenette.FILE, final(PLAIN), canary, evaluate_final),
-    "augmented": Experiment(asdict(AUGMENTED), imagenette.FILE, final(AUGMENTED), canary, evaluate_final),
+    "plain": final(PLAIN),
+    "augmented": final(AUGMENTED),
     "transforms": transforms(AUGMENTED),
+    "long": final(LONG, mirrored=True),
 }

@@ -544,11 +544,12 @@ def small(monkeypatch):
 
 
 def test_the_recorded_weights_give_the_recorded_accuracy(small, tmp_path, capsys):
-    result = imagenette.final(TINY)(tmp_path)
+    experiment = imagenette.final(TINY)
+    result = experiment.train(tmp_path)
     assert result.config == asdict(TINY)
     accuracy = result.summary["test_accuracy"]
     config = json.loads(json.dumps(result.config))
-    assert imagenette.evaluate_final(config, result.weights) == {"test_accuracy": accuracy}
+    assert experiment.evaluate(config, result.weights) == {"test_accuracy": accuracy}
     assert all(value.dtype == torch.float16 for name, value in result.weights.items() if name.startswith("network."))
     assert all(len(values) == 2 for values in [*result.summary.values(), *result.curves.values()])
     for matrix, share in zip(result.curves["confusion"], accuracy, strict=True):
@@ -558,7 +559,23 @@ def test_the_recorded_weights_give_the_recorded_accuracy(small, tmp_path, capsys
     if training.pick_device().type == "cpu":
         assert "finds no GPU" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match=r"normalize\.mean"):
-        imagenette.evaluate_final(config, {})
+        experiment.evaluate(config, {})
+
+
+def test_mirror_images_are_heard_where_asked(small, tmp_path):
+    experiment = imagenette.final(TINY, mirrored=True)
+    result = experiment.train(tmp_path)
+    again = experiment.evaluate(json.loads(json.dumps(result.config)), result.weights)
+    assert again == {name: result.summary[name] for name in ("test_accuracy", "test_accuracy_mirrored")}
+    assert len(result.summary["validation_accuracy_mirrored"]) == 2
+
+
+def test_an_image_and_its_mirror_image_get_the_same_answer_together():
+    net, images = network().eval(), shapes(6).images
+    both = imagenette.predict(net, images, mirrored=True)
+    torch.testing.assert_close(both, imagenette.predict(net, images.flip(3), mirrored=True))
+    torch.testing.assert_close(both, (net(images / 255) + net(images.flip(3) / 255)).detach() / 2)
+    assert not torch.allclose(both, imagenette.predict(net, images))
 
 
 def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
