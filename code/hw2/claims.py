@@ -6,20 +6,25 @@ expression that is claimed is also compared with the equation printed under that
 """
 
 import importlib
+import json
+import os
 import pkgutil
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import sympy as sp
-from tqdm import tqdm
 
 from hw2 import pages
 
 Check = Callable[[Any], bool]
+# claims on simulations that the report shows as well: in its process they are computed once for both
+SHARED = ("eq-t1-std", "tbl-t1-schemes")
 
 
 class ClaimError(Exception):
@@ -116,11 +121,49 @@ def examine(claim: Claim, place: pages.Place | None) -> Verdict:
 
 def examine_all(only: str = "") -> Iterator[Verdict]:
     """The verdicts on the claims that `only` selects, in the report's order, as they come."""
+    yield from map(_examine, (label for label in in_order() if matches(label, only)))
+
+
+def in_order() -> list[str]:
+    """The labels of all claims in the report's order, at the end those that it does not have."""
+    order = {label: i for i, label in enumerate(pages.places())}
+    return sorted(registry(), key=lambda label: order.get(label, len(order)))
+
+
+def _examine(label: str) -> Verdict:
     places = pages.places()
-    order = {label: i for i, label in enumerate(places)}
-    for label in sorted(registry(), key=lambda label: order.get(label, len(order))):
-        if matches(label, only):
-            yield examine(registry()[label], places.get(label, None if places else pages.Place(label, "")))
+    return examine(registry()[label], places.get(label, None if places else pages.Place(label, "")))
+
+
+def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
+    """Begin to examine some claims in another process. Returns what waits for the verdicts.
+
+    That raises ClaimError where the process did not come to an end.
+    """
+    command = [sys.executable, "-c", "import sys; from hw2 import claims; claims.tell(sys.argv[1:])", *labels]
+    path = os.pathsep.join(filter(None, sys.path))
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )
+
+    def wait() -> list[Verdict]:
+        output, errors = process.communicate()
+        if process.returncode:
+            reason = errors.strip().splitlines()[-1:] or [f"status {process.returncode}"]
+            raise ClaimError(f"the process that examines claims has failed ({reason[0]}); try `make verify`")
+        return [Verdict(registry()[label], tuple(faults), *numbers) for label, faults, *numbers in json.loads(output)]
+
+    return wait
+
+
+def tell(labels: Sequence[str]) -> None:
+    """Examine some claims and print their verdicts as JSON, for the process that has begun this one."""
+    found = [_examine(label) for label in labels]
+    print(json.dumps([[v.claim.label, v.faults, v.refuted, v.tie, v.seconds] for v in found]))
 
 
 def matches(label: str, only: str) -> bool:
@@ -138,13 +181,20 @@ def unclaimed(only: str = "") -> list[str]:
 
 
 @cache
+def _others() -> Callable[[], list[Verdict]]:
+    """All claims but those of `SHARED`, in another process."""
+    return examine_elsewhere([label for label in in_order() if label not in SHARED])
+
+
+@cache
 def verdicts() -> tuple[Verdict, ...]:
     """All verdicts, for the report. Raises ClaimError where anything is wrong, which stops the render."""
-    found = tuple(tqdm(examine_all(), total=len(registry()), desc="claims", unit="claim", leave=False, disable=None))
-    faults = [f"{verdict.claim.label}: {fault}" for verdict in found for fault in verdict.faults] + unclaimed()
+    found = {verdict.claim.label: verdict for verdict in _others()()}
+    found |= {label: _examine(label) for label in in_order() if label not in found}
+    faults = [f"{verdict.claim.label}: {fault}" for verdict in found.values() for fault in verdict.faults] + unclaimed()
     if faults:
         raise ClaimError("\n".join(faults))
-    return found
+    return tuple(found[label] for label in in_order())
 
 
 def equation(label: str, lhs: str) -> None:
@@ -156,14 +206,16 @@ def equation(label: str, lhs: str) -> None:
 
 
 def ticks() -> None:
-    """Print LaTeX that puts a tick beside every equation and theorem whose claim holds (see report/preamble.tex).
+    """Print LaTeX that puts a tick beside every equation and theorem of a claim (see report/preamble.tex).
 
-    The report calls it first, so it starts anew: Quarto may keep a kernel, with its caches, for the next render.
+    Begins to examine the claims, while the next chunks run. Where one does not hold, `verdicts` stops the render, so
+    that no report has a tick too many. The report calls this first, and it starts anew: Quarto may keep a kernel, with
+    its caches, for the next render.
     """
-    pages.places.cache_clear()
-    verdicts.cache_clear()
-    labels = [v.claim.label for v in verdicts()]
-    print("\n```{=latex}\n" + "\n".join(rf"\verified{{{label}}}" for label in labels) + "\n```\n")
+    for cached in (pages.places, _others, verdicts):
+        cached.cache_clear()
+    _others()
+    print("\n```{=latex}\n" + "\n".join(rf"\verified{{{label}}}" for label in in_order()) + "\n```\n")
 
 
 def table() -> str:

@@ -4,11 +4,12 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jupytext
-import nbformat
 import yaml
+
+if TYPE_CHECKING:
+    import nbformat
 
 THEOREMS = {"thm", "lem", "cor", "prp", "def"}
 CHUNK_OPTIONS = {
@@ -56,7 +57,7 @@ class Document:
     lines: list[Line]
     front: int
     metadata: dict[str, Any]
-    notebook: nbformat.NotebookNode = field(repr=False)
+    notebook: "nbformat.NotebookNode" = field(repr=False)
 
     def find(self, pattern: str, nth: int = 1, otherwise: str | None = None) -> str:
         """`file:line` of the nth line that matches the regular expression, or `otherwise`, or the document's name."""
@@ -66,6 +67,9 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read a `.qmd` file. Raises QmdError for what the renderer does not support, with file and line."""
+    import jupytext  # here, since these two take a second, and who checks claims needs only `expand`
+    import nbformat
+
     path = Path(path).resolve()
     lines = expand(path)
     root, metadata = _project(path.parent)
@@ -145,7 +149,7 @@ def _check(line: Line, shortcode: re.Match | None) -> None:
             raise QmdError(f"{line.where}: unsupported span class .{bad[0]}")
 
 
-def _options(cell: nbformat.NotebookNode, lines: list[Line]) -> dict[str, Any]:
+def _options(cell: "nbformat.NotebookNode", lines: list[Line]) -> dict[str, Any]:
     """The `#|` options of a chunk, which are removed from its source."""
     body = cell.source.split("\n")
     count = next((i for i, text in enumerate(body) if not text.startswith("#|")), len(body))

@@ -1,12 +1,15 @@
 """The engine must fail on a false claim, on a check that cannot fail, and on labels without claims and vice versa."""
 
 import functools
+import re
+from dataclasses import replace
 
 import pytest
 import sympy as sp
 
 from hw2 import claims, pages
 from hw2.pages import Place
+from hw2.paths import ROOT
 from qmdpdf.source import expand
 
 x = sp.Symbol("x", positive=True)
@@ -86,23 +89,49 @@ def report(monkeypatch, tmp_path):
     page.write_text("$$ y = 2 x $$ {#eq-a}")
     places = functools.cache(lambda: pages.find_places(expand(page)))
     monkeypatch.setattr(pages, "places", places)
+    monkeypatch.setattr(claims, "SHARED", ["eq-a"])  # another process knows nothing of it
     yield page
     claims.verdicts.cache_clear()
 
 
 def test_the_render_stops_at_a_false_claim(registry, report):
     register(claimed=3 * x)
+    claims.ticks()
     with pytest.raises(claims.ClaimError, match="eq-a: its check refutes it"):
-        claims.ticks()
+        claims.verdicts()
 
 
 def test_a_second_render_in_the_same_kernel_sees_the_changed_page(registry, report, capsys):
     register()
     claims.ticks()
     assert "verified{eq-a}" in capsys.readouterr().out
+    assert [verdict.claim.label for verdict in claims.verdicts()] == ["eq-a"]
     report.write_text("$$ y = 3 x $$ {#eq-a}")
+    claims.ticks()
     with pytest.raises(claims.ClaimError, match="the page says"):
-        claims.ticks()
+        claims.verdicts()
+
+
+def test_another_process_comes_to_the_same_verdicts():
+    labels = ["eq-q6-conv", "eq-q6-pool"]
+    found = claims.examine_elsewhere(labels)()
+    here = [claims.examine(claims.registry()[label], pages.places()[label]) for label in labels]
+    assert [replace(verdict, seconds=0) for verdict in found] == [replace(verdict, seconds=0) for verdict in here]
+    assert all(verdict.holds and verdict.refuted for verdict in found)
+
+
+def test_the_claims_that_share_simulations_exist():
+    assert set(claims.SHARED) <= set(claims.registry())
+
+
+def test_a_process_that_fails_is_a_failure():
+    with pytest.raises(claims.ClaimError, match="KeyError: 'eq-q6-none'"):
+        claims.examine_elsewhere(["eq-q6-none"])()
+
+
+def test_the_report_asks_for_the_verdicts_after_the_ticks():
+    calls = re.findall(r"claims\.(ticks|verdicts)\(\)", (ROOT / "report" / "hw2.qmd").read_text(encoding="utf-8"))
+    assert calls == ["ticks", "verdicts"]
 
 
 def test_an_equation_is_printed_from_the_claim(registry, capsys):

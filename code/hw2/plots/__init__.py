@@ -54,4 +54,5 @@ def show(figure: Figure, label: str) -> None:
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         figure.savefig(scratch, format=suffix, metadata={undated[suffix]: None})
         os.replace(scratch, target)
+        figure.set_layout_engine("none")  # it is laid out now, and the other formats have the same layout
     plt.show()

@@ -5,6 +5,7 @@ from 1; layer 0 is the input.
 """
 
 import math
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,8 +75,9 @@ def overflow_layers(width: int, networks: int, depth: int, seed: int = SEED) -> 
     """For each of some linear networks with unit normal float32 weights: the first layer with an infinite unit."""
     torch.manual_seed(seed)
     x, found = torch.randn(networks, width, 1), torch.zeros(networks, dtype=torch.long)
+    a = torch.empty(networks, width, width)  # once: new memory for each layer would cost as much as its numbers
     for layer in range(1, depth + 1):
-        x = torch.bmm(torch.randn(networks, width, width), x)
+        x = torch.bmm(a.normal_(), x)
         found[(found == 0) & ~x.isfinite().all(dim=1).squeeze(1)] = layer
     return found.tolist()
 
@@ -94,13 +96,18 @@ class ProductStatistics:
 def product_statistics(width: int = WIDTH, products: int = 10_000, seed: int = SEED) -> ProductStatistics:
     """Multiply fresh pairs of an x and an a from N(0, 1), a hundred pairs at a time."""
 
+    memory = threading.local()
+
     def batch(number: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed + number)
-        a = torch.empty(100, width, width).normal_(generator=generator)
+        a = memory.a.normal_(generator=generator)
         y = torch.bmm(a, torch.empty(100, width, 1).normal_(generator=generator)).double().squeeze(2)
         return torch.stack([y.mean(dim=1), y.square().mean(dim=1)])
 
-    with ThreadPoolExecutor(2) as pool:  # drawing the numbers takes most of the time and one core
+    def allocate() -> None:  # once in each thread: new memory for each batch would cost as much as its numbers
+        memory.a = torch.empty(100, width, width)
+
+    with ThreadPoolExecutor(2, initializer=allocate) as pool:  # drawing takes most of the time and one core
         mean, square = torch.cat(list(pool.map(batch, range(products // 100))), dim=1)
     std = square.mean().sqrt().item()
     error = (torch.stack([mean, square]).std(dim=1) / math.sqrt(products)).tolist()
@@ -152,25 +159,37 @@ def study(seeds: int = 64, chunk: int = 4) -> dict[str, Trace]:
     traces = {}
     for uniform in (False, True):
         schemes = [scheme for scheme in SCHEMES if scheme.uniform == uniform]
-        with ThreadPoolExecutor(2) as pool:  # drawing the numbers takes most of the time and one core
-            parts = list(pool.map(lambda number, some=schemes: _trace(some, number, chunk), numbers))
+        memory = threading.local()
+
+        def allocate(memory: threading.local = memory) -> None:
+            memory.weights = torch.empty(DEPTH, chunk, WIDTH, WIDTH)
+
+        def trace(seed: int, some: list[Scheme] = schemes, memory: threading.local = memory) -> tuple[Tensor, Tensor]:
+            return _trace(some, seed, memory.weights)
+
+        with ThreadPoolExecutor(2, initializer=allocate) as pool:
+            parts = list(pool.map(trace, numbers))
         std, gradient = (torch.cat([part[i] for part in parts]).numpy() for i in (0, 1))
         traces |= {s.name: Trace(std[:, :, i], gradient[:, :, i]) for i, s in enumerate(schemes)}
     return {scheme.name: traces[scheme.name] for scheme in SCHEMES}
 
 
-def _trace(schemes: list[Scheme], seed: int, chunk: int) -> tuple[Tensor, Tensor]:
-    """`chunk` networks of each scheme: std (chunk x DEPTH x schemes) and gradient (chunk x DEPTH + 1 x schemes)."""
+def _trace(schemes: list[Scheme], seed: int, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """`chunk` networks of each scheme: std (chunk x DEPTH x schemes) and gradient (chunk x DEPTH + 1 x schemes).
+
+    The weights are drawn into a tensor (DEPTH x chunk x WIDTH x WIDTH), layer by layer, as they are used.
+    """
+    chunk = weights.shape[1]
     generator = torch.Generator().manual_seed(seed)
     x = torch.empty(chunk, WIDTH, 1).normal_(generator=generator).repeat(1, 1, len(schemes))
     g = torch.empty(chunk, WIDTH, 1).normal_(generator=generator).repeat(1, 1, len(schemes))
-    weights = torch.empty(DEPTH, chunk, WIDTH, WIDTH)
-    weights = (
-        weights.uniform_(-1, 1, generator=generator) if schemes[0].uniform else weights.normal_(generator=generator)
-    )
     scale = torch.tensor([scheme.scale for scheme in schemes])
     signal = []
     for a in weights:
+        if schemes[0].uniform:
+            a.uniform_(-1, 1, generator=generator)
+        else:
+            a.normal_(generator=generator)
         u = torch.bmm(a, x) * scale
         x = torch.stack([ACTIVATIONS[s.activation][0](u[:, :, i]) for i, s in enumerate(schemes)], dim=2)
         signal.append(x)

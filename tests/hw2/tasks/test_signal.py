@@ -70,7 +70,7 @@ def test_the_study_agrees_with_autograd_on_one_network(monkeypatch):
     monkeypatch.setattr(signal, "WIDTH", 32)
     monkeypatch.setattr(signal, "DEPTH", 6)
     scheme = signal.Scheme("t", 0.3, activation="tanh")
-    std, gradient = signal._trace([scheme], seed=5, chunk=1)
+    std, gradient = signal._trace([scheme], seed=5, weights=torch.empty(6, 1, 32, 32))
 
     generator = torch.Generator().manual_seed(5)
     x = torch.empty(1, 32, 1).normal_(generator=generator)[0, :, 0].requires_grad_()
@@ -88,5 +88,5 @@ def test_uniform_schemes_draw_uniform_weights(monkeypatch):
     monkeypatch.setattr(signal, "WIDTH", 256)
     monkeypatch.setattr(signal, "DEPTH", 1)
     scheme = signal.Scheme("u", signal.xavier_bound(256, 256), uniform=True)
-    std, _ = signal._trace([scheme], seed=1, chunk=64)
+    std, _ = signal._trace([scheme], seed=1, weights=torch.empty(1, 64, 256, 256))
     assert std.mean() == pytest.approx(1, abs=0.02)
