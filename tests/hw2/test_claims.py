@@ -91,7 +91,8 @@ def report(monkeypatch, tmp_path):
     monkeypatch.setattr(pages, "places", places)
     monkeypatch.setattr(claims, "SHARED", ["eq-a"])  # another process knows nothing of it
     yield page
-    claims.verdicts.cache_clear()
+    for cached in (claims._others, claims.verdicts):
+        cached.cache_clear()
 
 
 def test_the_render_stops_at_a_false_claim(registry, report):

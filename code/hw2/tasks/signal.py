@@ -6,10 +6,11 @@ from 1; layer 0 is the input.
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,19 +97,13 @@ class ProductStatistics:
 def product_statistics(width: int = WIDTH, products: int = 10_000, seed: int = SEED) -> ProductStatistics:
     """Multiply fresh pairs of an x and an a from N(0, 1), a hundred pairs at a time."""
 
-    memory = threading.local()
-
-    def batch(number: int) -> Tensor:
+    def batch(number: int, memory: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(seed + number)
-        a = memory.a.normal_(generator=generator)
+        a = memory.normal_(generator=generator)
         y = torch.bmm(a, torch.empty(100, width, 1).normal_(generator=generator)).double().squeeze(2)
         return torch.stack([y.mean(dim=1), y.square().mean(dim=1)])
 
-    def allocate() -> None:  # once in each thread: new memory for each batch would cost as much as its numbers
-        memory.a = torch.empty(100, width, width)
-
-    with ThreadPoolExecutor(2, initializer=allocate) as pool:  # drawing takes most of the time and one core
-        mean, square = torch.cat(list(pool.map(batch, range(products // 100))), dim=1)
+    mean, square = torch.cat(_in_threads(batch, range(products // 100), (100, width, width)), dim=1)
     std = square.mean().sqrt().item()
     error = (torch.stack([mean, square]).std(dim=1) / math.sqrt(products)).tolist()
     return ProductStatistics(mean.mean().item(), error[0], std, error[1] / (2 * std))
@@ -159,19 +154,24 @@ def study(seeds: int = 64, chunk: int = 4) -> dict[str, Trace]:
     traces = {}
     for uniform in (False, True):
         schemes = [scheme for scheme in SCHEMES if scheme.uniform == uniform]
-        memory = threading.local()
-
-        def allocate(memory: threading.local = memory) -> None:
-            memory.weights = torch.empty(DEPTH, chunk, WIDTH, WIDTH)
-
-        def trace(seed: int, some: list[Scheme] = schemes, memory: threading.local = memory) -> tuple[Tensor, Tensor]:
-            return _trace(some, seed, memory.weights)
-
-        with ThreadPoolExecutor(2, initializer=allocate) as pool:
-            parts = list(pool.map(trace, numbers))
+        parts = _in_threads(partial(_trace, schemes), numbers, (DEPTH, chunk, WIDTH, WIDTH))
         std, gradient = (torch.cat([part[i] for part in parts]).numpy() for i in (0, 1))
         traces |= {s.name: Trace(std[:, :, i], gradient[:, :, i]) for i, s in enumerate(schemes)}
     return {scheme.name: traces[scheme.name] for scheme in SCHEMES}
+
+
+def _in_threads(call: Callable[[int, Tensor], Any], numbers: Sequence[int], shape: tuple[int, ...]) -> list[Any]:
+    """`call(number, memory)` for some numbers, in two threads, each with one tensor of this shape as its memory.
+
+    Drawing takes most of the time and one core; new memory for each call would cost as much as the numbers in it.
+    """
+    thread = threading.local()
+
+    def allocate() -> None:
+        thread.memory = torch.empty(shape)
+
+    with ThreadPoolExecutor(2, initializer=allocate) as pool:
+        return list(pool.map(lambda number: call(number, thread.memory), numbers))
 
 
 def _trace(schemes: list[Scheme], seed: int, weights: Tensor) -> tuple[Tensor, Tensor]:
