@@ -247,13 +247,15 @@ def table(found: Sequence[Run]) -> str:
 def to_target(run: Run) -> str:
     """A sentence on the time to the target: ours, and the usual pipeline's or how long it did not reach it."""
     target, summary = run.config["target"], run.summary
-    ours, accuracy = summary["ours_seconds"]["mean"], summary["ours_accuracy"]
+    ours, accuracy = summary["ours_seconds"], summary["ours_accuracy"]
     reached = sum(value >= target for value in accuracy["values"])
     usual = "needs" if summary["usual_accuracy"] >= target else f"has {summary['usual_accuracy']:.1%} at best after"
     return (
-        f"ours needs {ours:.1f} s and has {accuracy['mean']:.1%} (mean of {len(run.seeds)} trainings, of which "
-        f"{reached} reach {target:.0%}); the usual pipeline {usual} {summary['usual_seconds']:.0f} s and "
-        f"{summary['usual_epochs']:.0f} epochs, {summary['usual_seconds'] / ours:.1f} times as long"
+        f"ours needs {ours['mean']:.1f} ± {ours['std']:.1f} s and has {100 * accuracy['mean']:.1f} ± "
+        f"{100 * accuracy['std']:.1f} % (mean and standard deviation of {len(run.seeds)} trainings, of which "
+        f"{reached} reach {target:.0%}); the usual pipeline, trained once, {usual} "
+        f"{summary['usual_seconds']:.0f} s and {summary['usual_epochs']:.0f} epochs, "
+        f"{summary['usual_seconds'] / ours['mean']:.1f} times as long"
     )
 
 
