@@ -1,8 +1,10 @@
-"""The speed of Task 3's training beside that of the usual ways, all measured in one run on the machine it finds.
+"""The speed of Task 3's training beside that of the usual ways, all measured in one run
+on the machine it finds.
 
-Measured are an epoch of ours; of the *usual pipeline*, which decodes every image anew in every epoch and trains
-torchvision's ResNet-18 with GroupNorm in float32; and of that ResNet-18 on our loader. Then the time that ours and the
-usual pipeline need to an accuracy of 78 % on the test images, without augmentation. Results are in `runs/bench/`.
+Measured are an epoch of ours; of the *usual pipeline*, which decodes every image anew
+in every epoch and trains torchvision's ResNet-18 with GroupNorm in float32; and of that
+ResNet-18 on our loader. Then the time that ours and the usual pipeline need to an
+accuracy of 78 % on the test images, without augmentation. Results are in `runs/bench/`.
 """
 
 import re
@@ -30,7 +32,8 @@ from hw2.data.imagenette import NAMES, SIDE, Images
 from hw2.runs import Run, RunError
 from hw2.tasks import imagenette
 
-# to the target; of 5, 6 and 9 such epochs 6 were the fewest with two points to spare on the validation images
+# to the target; of 5, 6 and 9 such epochs 6 were the fewest with two points to spare on
+# the validation images
 FAST = replace(imagenette.PLAIN, epochs=6, dropout=0.2, branch_dropout=0.0)
 
 FULL = replace(imagenette.PLAIN, sides=(SIDE,))  # all epochs at full resolution
@@ -38,13 +41,16 @@ FULL = replace(imagenette.PLAIN, sides=(SIDE,))  # all epochs at full resolution
 
 @dataclass(frozen=True)
 class Settings:
-    """What is compared. The usual pipeline has what tutorials have; its accuracy was not tuned."""
+    """What is compared. The usual pipeline has what tutorials have; its accuracy was
+    not tuned.
+    """
 
     ours: imagenette.Config = FULL  # whose epoch is timed
     fast: imagenette.Config = FAST  # trained to the target
     target: float = 0.78  # test accuracy
     trainings: int = 3  # of ours to the target, with seeds 0, 1, ...
-    patience: float = 10.0  # the usual pipeline is stopped after so many times the seconds that ours needed
+    # the usual pipeline is stopped after so many times the seconds that ours needed
+    patience: float = 10.0
     batch_size: int = 64  # of the peers
     workers: int = 2  # processes that decode images for the usual pipeline
     learning_rate: float = 1e-3  # Adam's, for the peers
@@ -58,7 +64,9 @@ SETTINGS = Settings()
 
 def peer() -> nn.Module:
     """torchvision's ResNet-18 for ten classes, with GroupNorm in place of BatchNorm."""
-    return resnet18(num_classes=len(NAMES), norm_layer=lambda channels: nn.GroupNorm(32, channels))
+    return resnet18(
+        num_classes=len(NAMES), norm_layer=lambda channels: nn.GroupNorm(32, channels)
+    )
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -71,11 +79,21 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def usual_loader(folder: Path, settings: Settings) -> DataLoader:
-    """Images from files, decoded and resized anew in every epoch, normalized to [-1, 1]."""
-    steps = [transforms.Resize((SIDE, SIDE)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
+    """Images from files, decoded and resized anew in every epoch, normalized to [-1,
+    1].
+    """
+    steps = [
+        transforms.Resize((SIDE, SIDE)),
+        transforms.ToTensor(),
+        transforms.Normalize([0.5] * 3, [0.5] * 3),
+    ]
     files = ImageFolder(str(folder), transforms.Compose(steps))
     return DataLoader(
-        files, settings.batch_size, shuffle=True, num_workers=settings.workers, persistent_workers=settings.workers > 0
+        files,
+        settings.batch_size,
+        shuffle=True,
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
     )
 
 
@@ -87,11 +105,17 @@ def our_loader(images: Images, settings: Settings) -> Iterator[tuple[Tensor, Ten
 
 
 def peer_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Any, device: torch.device, precision: torch.dtype
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Any,
+    device: torch.device,
+    precision: torch.dtype,
 ) -> None:
     """One epoch of the loop that every tutorial has."""
     model.train()
-    for images, labels in tqdm(batches, "epoch of ResNet-18", unit="batch", leave=False, disable=None):
+    for images, labels in tqdm(
+        batches, "epoch of ResNet-18", unit="batch", leave=False, disable=None
+    ):
         x, y = images.to(device), labels.to(device)
         optimizer.zero_grad()
         with imagenette.autocast(device, precision):
@@ -104,7 +128,10 @@ def peer_epoch(
 def peer_accuracy(model: nn.Module, images: Images) -> float:
     """Share of right answers on images in bytes."""
     model.eval()
-    answers = [model(2 * imagenette.unit(part) - 1).argmax(1) for part in images.images.split(512)]
+    answers = [
+        model(2 * imagenette.unit(part) - 1).argmax(1)
+        for part in images.images.split(512)
+    ]
     return (torch.cat(answers) == images.labels).double().mean().item()
 
 
@@ -121,36 +148,48 @@ def seconds(call: Callable[[], Any], device: torch.device) -> float:
 
 
 def matmul_rate(device: torch.device, precision: torch.dtype, size: int) -> float:
-    """The machine's limit, as far as it can be measured: multiplications and additions a second in a matrix product."""
+    """The machine's limit, as far as it can be measured: multiplications and additions
+    a second in a matrix product.
+    """
     a, b = (torch.randn(size, size, device=device).to(precision) for _ in range(2))
     seconds(lambda: a @ b, device)
     return 2 * size**3 / min(seconds(lambda: a @ b, device) for _ in range(10))
 
 
 def operations(config: imagenette.Config) -> int:
-    """Multiplications and additions that one image costs in training, forward and backward."""
+    """Multiplications and additions that one image costs in training, forward and
+    backward.
+    """
     network = imagenette.Network(config, imagenette.synthetic().images)
     with FlopCounterMode(display=False) as counter:
         network(torch.rand(1, 3, SIDE, SIDE)).sum().backward()
     return counter.get_total_flops()
 
 
-def ours_to_target(images: Images, test: Images, settings: Settings) -> dict[str, list[float]]:
-    """Seconds and test accuracy of some whole trainings of ours. Nothing but training is counted, and all of it is."""
+def ours_to_target(
+    images: Images, test: Images, settings: Settings
+) -> dict[str, list[float]]:
+    """Seconds and test accuracy of some whole trainings of ours. Nothing but training
+    is counted, and all of it is.
+    """
     found: dict[str, list[float]] = {"ours_seconds": [], "ours_accuracy": []}
     for seed in range(settings.trainings):
         state, epoch = imagenette.trainer(settings.fast, seed, images)
         whole = partial(training.fit, state, settings.fast.epochs, epoch)
         found["ours_seconds"].append(seconds(whole, images.images.device))
-        found["ours_accuracy"].append(imagenette.accuracy_of(state.model["average"], test))
+        found["ours_accuracy"].append(
+            imagenette.accuracy_of(state.model["average"], test)
+        )
     return found
 
 
 def usual_to_target(
     loader: DataLoader, test: Images, settings: Settings, limit: float
 ) -> tuple[dict[str, float], float]:
-    """Seconds of training, epochs and best test accuracy of the usual pipeline, until it has the accuracy or until
-    `limit` seconds are over; and the seconds of its second epoch, when its processes run. Evaluation is not counted."""
+    """Seconds of training, epochs and best test accuracy of the usual pipeline, until
+    it has the accuracy or until `limit` seconds are over; and the seconds of its second
+    epoch, when its processes run. Evaluation is not counted.
+    """
     device = test.images.device
     torch.manual_seed(0)
     model = peer().to(device)
@@ -158,15 +197,31 @@ def usual_to_target(
     spent: list[float] = []
     best = 0.0
     while len(spent) < 2 or (best < settings.target and sum(spent) < limit):
-        spent.append(seconds(lambda: peer_epoch(model, optimizer, loader, device, torch.float32), device))
+        spent.append(
+            seconds(
+                lambda: peer_epoch(model, optimizer, loader, device, torch.float32),
+                device,
+            )
+        )
         best = max(best, peer_accuracy(model, test))
-        print(f"usual pipeline: {sum(spent):.0f} of at most {limit:.0f} s, accuracy {best:.3f}", flush=True)
-    numbers = {"usual_seconds": sum(spent), "usual_epochs": len(spent), "usual_accuracy": best}
+        print(
+            (
+                f"usual pipeline: {sum(spent):.0f} of at most {limit:.0f} s, accuracy "
+                f"{best:.3f}"
+            ),
+            flush=True,
+        )
+    numbers = {
+        "usual_seconds": sum(spent),
+        "usual_epochs": len(spent),
+        "usual_accuracy": best,
+    }
     return numbers, spent[1]
 
 
 def measure(settings: Settings = SETTINGS) -> Run:
-    """Measure everything and record it under the machine's name. Takes about 15 times what ours needs to the target.
+    """Measure everything and record it under the machine's name. Takes about 15 times
+    what ours needs to the target.
 
     Raises DataError where the data is not at hand.
     """
@@ -185,21 +240,30 @@ def measure(settings: Settings = SETTINGS) -> Run:
     warm_up = found.train[torch.arange(settings.batch_size, device=device)]
     peer_epoch(model, optimizer, our_loader(warm_up, settings), device, precision)
     epochs["resnet18"] = seconds(
-        lambda: peer_epoch(model, optimizer, our_loader(found.train, settings), device, precision), device
+        lambda: peer_epoch(
+            model, optimizer, our_loader(found.train, settings), device, precision
+        ),
+        device,
     )
 
     to_target = ours_to_target(found.train, found.test, settings)
     limit = settings.patience * sum(to_target["ours_seconds"]) / settings.trainings
     with TemporaryDirectory() as folder:
         extract(data.locate(found.archive), Path(folder))
-        usual, epochs["usual"] = usual_to_target(usual_loader(Path(folder), settings), found.test, settings, limit)
+        usual, epochs["usual"] = usual_to_target(
+            usual_loader(Path(folder), settings), found.test, settings, limit
+        )
 
     images, cost = len(found.train), operations(settings.ours)
     summary = {f"{name}_epoch_seconds": value for name, value in epochs.items()}
-    summary |= {f"{name}_images_per_second": images / value for name, value in epochs.items()}
+    summary |= {
+        f"{name}_images_per_second": images / value for name, value in epochs.items()
+    }
     summary |= {"matmul_rate": rate, "operations_per_image": cost}
     summary["share_of_limit"] = cost * summary["ours_images_per_second"] / rate
-    summary |= usual | {name: runs.over_seeds(values) for name, values in to_target.items()}
+    summary |= usual | {
+        name: runs.over_seeds(values) for name, values in to_target.items()
+    }
     name = runs.describe(device)
     run = Run(
         task="bench",
@@ -208,7 +272,8 @@ def measure(settings: Settings = SETTINGS) -> Run:
         seeds=list(range(settings.trainings)),
         curves={},
         summary=summary,
-        provenance=provenance | {"device": name, "seconds": round(time.perf_counter() - start, 1)},
+        provenance=provenance
+        | {"device": name, "seconds": round(time.perf_counter() - start, 1)},
         canary=_canary(settings),
     )
     runs.save(run)
@@ -219,11 +284,21 @@ def measure(settings: Settings = SETTINGS) -> Run:
 
 
 def recorded() -> list[Run]:
-    """The results of all machines. Raises RunError where one is damaged, or is not of today's code."""
-    found = [runs.load("bench", file.stem) for file in sorted((runs.RUNS / "bench").glob("*.json"))]
+    """The results of all machines. Raises RunError where one is damaged, or is not of
+    today's code.
+    """
+    found = [
+        runs.load("bench", file.stem)
+        for file in sorted((runs.RUNS / "bench").glob("*.json"))
+    ]
     for run in found:
-        if run.config != runs.as_read(asdict(SETTINGS)) or not runs.same_losses(run.canary, _canary(SETTINGS)):
-            raise RunError(f"{run.file} is stale: the training it timed has changed; run `make bench` on that machine")
+        if run.config != runs.as_read(asdict(SETTINGS)) or not runs.same_losses(
+            run.canary, _canary(SETTINGS)
+        ):
+            raise RunError(
+                f"{run.file} is stale: the training it timed has changed; run `make "
+                "bench` on that machine"
+            )
     return found
 
 
@@ -231,13 +306,22 @@ def table(found: Sequence[Run]) -> str:
     """Markdown table of the speeds of some machines: ours, and the two others."""
     rows = [
         "| Machine | | Images/s | Seconds an epoch | Ours is faster by |",
-        f"|:{'-' * 33}|:{'-' * 25}|{'-' * 11}:|{'-' * 11}:|{'-' * 11}:|",  # the columns' shares of the width
+        # the columns' shares of the width
+        f"|:{'-' * 33}|:{'-' * 25}|{'-' * 11}:|{'-' * 11}:|{'-' * 11}:|",
     ]
     for run in found:
         machine = run.provenance["device"]
-        for name, title in {"ours": "ours", "resnet18": "ResNet-18, our loader", "usual": "usual pipeline"}.items():
+        for name, title in {
+            "ours": "ours",
+            "resnet18": "ResNet-18, our loader",
+            "usual": "usual pipeline",
+        }.items():
             spent = run.summary[f"{name}_epoch_seconds"]
-            factor = f"{spent / run.summary['ours_epoch_seconds']:.1f}" if name != "ours" else ""
+            factor = (
+                f"{spent / run.summary['ours_epoch_seconds']:.1f}"
+                if name != "ours"
+                else ""
+            )
             speed = f"{run.summary[f'{name}_images_per_second']:,.0f}"
             rows.append(f"| {machine} | {title} | {speed} | {spent:.1f} | {factor} |")
             machine = ""
@@ -245,14 +329,22 @@ def table(found: Sequence[Run]) -> str:
 
 
 def to_target(run: Run) -> str:
-    """A sentence on the time to the target: ours, and the usual pipeline's or how long it did not reach it."""
+    """A sentence on the time to the target: ours, and the usual pipeline's or how long
+    it did not reach it.
+    """
     target, summary = run.config["target"], run.summary
     ours, accuracy = summary["ours_seconds"], summary["ours_accuracy"]
     reached = sum(value >= target for value in accuracy["values"])
-    usual = "needs" if summary["usual_accuracy"] >= target else f"has {summary['usual_accuracy']:.1%} at best after"
+    usual = (
+        "needs"
+        if summary["usual_accuracy"] >= target
+        else f"has {summary['usual_accuracy']:.1%} at best after"
+    )
     return (
-        f"ours needs {ours['mean']:.1f} ± {ours['std']:.1f} s and has {100 * accuracy['mean']:.1f} ± "
-        f"{100 * accuracy['std']:.1f} % (mean and standard deviation of {len(run.seeds)} trainings, of which "
+        f"ours needs {ours['mean']:.1f} ± {ours['std']:.1f} s and has "
+        f"{100 * accuracy['mean']:.1f} ± "
+        f"{100 * accuracy['std']:.1f} % (mean and standard deviation of "
+        f"{len(run.seeds)} trainings, of which "
         f"{reached} reach {target:.0%}); the usual pipeline, trained once, {usual} "
         f"{summary['usual_seconds']:.0f} s and {summary['usual_epochs']:.0f} epochs, "
         f"{summary['usual_seconds'] / ours['mean']:.1f} times as long"

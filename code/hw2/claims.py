@@ -1,8 +1,10 @@
-"""Claims: what the report asserts, the checks that could refute it, and the wrong versions that they do refute.
+"""Claims: what the report asserts, the checks that could refute it, and the wrong
+versions that they do refute.
 
-A claim has the label of an equation, theorem or table of the report. Its check takes the claimed object as an argument,
-so that the same check also runs on *mutants*, plausible wrong versions, each of which it must refute. A sympy
-expression that is claimed is also compared with the equation printed under that label (see `hw2.pages`).
+A claim has the label of an equation, theorem or table of the report. Its check takes
+the claimed object as an argument, so that the same check also runs on *mutants*,
+plausible wrong versions, each of which it must refute. A sympy expression that is
+claimed is also compared with the equation printed under that label (see `hw2.pages`).
 """
 
 import importlib
@@ -23,17 +25,22 @@ import sympy as sp
 from hw2 import pages
 
 Check = Callable[[Any], bool]
-# claims on simulations that the report shows as well: in its process they are computed once for both
+# claims on simulations that the report shows as well: in its process they are computed
+# once for both
 SHARED = ("eq-t1-std", "tbl-t1-schemes")
 
 
 class ClaimError(Exception):
-    """A claim failed, a mutant survived, or claims and labels of the report do not match."""
+    """A claim failed, a mutant survived, or claims and labels of the report do not
+    match.
+    """
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim. `check(claimed)` is true, and false for each mutant; anything it raises is a failure of the check."""
+    """One claim. `check(claimed)` is true, and false for each mutant; anything it
+    raises is a failure of the check.
+    """
 
     label: str
     statement: str
@@ -46,7 +53,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim. `tie` is how the page is bound to the checked object: "printed", "parsed" or "no"."""
+    """What became of a claim. `tie` is how the page is bound to the checked object:
+    "printed", "parsed" or "no".
+    """
 
     claim: Claim
     faults: tuple[str, ...]
@@ -63,21 +72,33 @@ _REGISTRY: dict[str, Claim] = {}
 
 
 def claim(
-    label: str, statement: str, *, method: str, domain: str, claimed: Any, mutants: Mapping[str, Any]
+    label: str,
+    statement: str,
+    *,
+    method: str,
+    domain: str,
+    claimed: Any,
+    mutants: Mapping[str, Any],
 ) -> Callable[[Check], Check]:
     """Register the decorated check as the claim `label`.
 
-    `method` and `domain` say how and on what it is checked, in a few words each. Raises ClaimError for a label
-    used twice and for a claim without mutants: a check that nothing can fail proves nothing.
+    `method` and `domain` say how and on what it is checked, in a few words each. Raises
+    ClaimError for a label used twice and for a claim without mutants: a check that
+    nothing can fail proves nothing.
     """
 
     if label in _REGISTRY:
         raise ClaimError(f"claim {label} is registered twice")
     if not mutants:
-        raise ClaimError(f"claim {label} has no mutants; add a wrong version that its check must refute")
+        raise ClaimError(
+            f"claim {label} has no mutants; add a wrong version that its check must "
+            "refute"
+        )
 
     def register(check: Check) -> Check:
-        _REGISTRY[label] = Claim(label, statement, method, domain, claimed, dict(mutants), check)
+        _REGISTRY[label] = Claim(
+            label, statement, method, domain, claimed, dict(mutants), check
+        )
         return check
 
     return register
@@ -87,13 +108,17 @@ def claim(
 def registry() -> Mapping[str, Claim]:
     """All claims of `hw2.theory`, in order of module and definition."""
     package = importlib.import_module("hw2.theory")
-    for module in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+    for module in sorted(
+        module.name for module in pkgutil.iter_modules(package.__path__)
+    ):
         importlib.import_module(f"hw2.theory.{module}")
     return _REGISTRY
 
 
 def examine(claim: Claim, place: pages.Place | None) -> Verdict:
-    """Run a claim's check on the claimed object and on each mutant, and compare it with its place in the report."""
+    """Run a claim's check on the claimed object and on each mutant, and compare it with
+    its place in the report.
+    """
     start = time.perf_counter()
     faults, tie, refuted = [], "no", 0
     try:
@@ -108,9 +133,14 @@ def examine(claim: Claim, place: pages.Place | None) -> Verdict:
             else:
                 refuted += 1
         except Exception as error:
-            faults.append(f"the check raised on the mutant '{name}': {type(error).__name__}: {error}")
+            faults.append(
+                f"the check raised on the mutant '{name}': {type(error).__name__}: "
+                f"{error}"
+            )
     if place is None:
-        faults.append(f"no label in the report; add {{#{claim.label}}} to it or remove the claim")
+        faults.append(
+            f"no label in the report; add {{#{claim.label}}} to it or remove the claim"
+        )
     else:
         try:
             tie = pages.tie(place, claim.claimed)
@@ -120,27 +150,39 @@ def examine(claim: Claim, place: pages.Place | None) -> Verdict:
 
 
 def examine_all(only: str = "") -> Iterator[Verdict]:
-    """The verdicts on the claims that `only` selects, in the report's order, as they come."""
+    """The verdicts on the claims that `only` selects, in the report's order, as they
+    come.
+    """
     yield from map(_examine, (label for label in in_order() if matches(label, only)))
 
 
 def in_order() -> list[str]:
-    """The labels of all claims in the report's order, at the end those that it does not have."""
+    """The labels of all claims in the report's order, at the end those that it does not
+    have.
+    """
     order = {label: i for i, label in enumerate(pages.places())}
     return sorted(registry(), key=lambda label: order.get(label, len(order)))
 
 
 def _examine(label: str) -> Verdict:
     places = pages.places()
-    return examine(registry()[label], places.get(label, None if places else pages.Place(label, "")))
+    return examine(
+        registry()[label], places.get(label, None if places else pages.Place(label, ""))
+    )
 
 
 def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
-    """Begin to examine some claims in another process. Returns what waits for the verdicts.
+    """Begin to examine some claims in another process. Returns what waits for the
+    verdicts.
 
     That raises ClaimError where the process did not come to an end.
     """
-    command = [sys.executable, "-c", "import sys; from hw2 import claims; claims.tell(sys.argv[1:])", *labels]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from hw2 import claims; claims.tell(sys.argv[1:])",
+        *labels,
+    ]
     path = os.pathsep.join(filter(None, sys.path))
     process = subprocess.Popen(
         command,
@@ -153,28 +195,50 @@ def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
     def wait() -> list[Verdict]:
         output, errors = process.communicate()
         if process.returncode:
-            reason = errors.strip().splitlines()[-1:] or [f"status {process.returncode}"]
-            raise ClaimError(f"the process that examines claims has failed ({reason[0]}); try `make verify`")
-        return [Verdict(registry()[label], tuple(faults), *numbers) for label, faults, *numbers in json.loads(output)]
+            reason = errors.strip().splitlines()[-1:] or [
+                f"status {process.returncode}"
+            ]
+            raise ClaimError(
+                f"the process that examines claims has failed ({reason[0]}); try `make "
+                "verify`"
+            )
+        return [
+            Verdict(registry()[label], tuple(faults), *numbers)
+            for label, faults, *numbers in json.loads(output)
+        ]
 
     return wait
 
 
 def tell(labels: Sequence[str]) -> None:
-    """Examine some claims and print their verdicts as JSON, for the process that has begun this one."""
+    """Examine some claims and print their verdicts as JSON, for the process that has
+    begun this one.
+    """
     found = [_examine(label) for label in labels]
-    print(json.dumps([[v.claim.label, v.faults, v.refuted, v.tie, v.seconds] for v in found]))
+    print(
+        json.dumps(
+            [[v.claim.label, v.faults, v.refuted, v.tie, v.seconds] for v in found]
+        )
+    )
 
 
 def matches(label: str, only: str) -> bool:
-    """Whether a label such as eq-q6-conv belongs to `only`: a part of it (q6), or the whole label."""
+    """Whether a label such as eq-q6-conv belongs to `only`: a part of it (q6), or the
+    whole label.
+    """
     return not only or label == only or only in label.split("-")
 
 
 def unclaimed(only: str = "") -> list[str]:
-    """Messages for the equations and theorems of the report whose label no claim has."""
+    """Messages for the equations and theorems of the report whose label no claim
+    has.
+    """
     return [
-        f"{place.where}: {label} has no claim; register one in hw2.theory or name it {label.split('-')[0]}-def-..."
+        (
+            f"{place.where}: {label} has no claim; register one in hw2.theory or name "
+            "it "
+            f"{label.split('-')[0]}-def-..."
+        )
         for label, place in pages.places().items()
         if place.needs_claim and label not in registry() and matches(label, only)
     ]
@@ -188,44 +252,66 @@ def _others() -> Callable[[], list[Verdict]]:
 
 @cache
 def verdicts() -> tuple[Verdict, ...]:
-    """All verdicts, for the report. Raises ClaimError where anything is wrong, which stops the render."""
+    """All verdicts, for the report. Raises ClaimError where anything is wrong, which
+    stops the render.
+    """
     found = {verdict.claim.label: verdict for verdict in _others()()}
     found |= {label: _examine(label) for label in in_order() if label not in found}
-    faults = [f"{verdict.claim.label}: {fault}" for verdict in found.values() for fault in verdict.faults] + unclaimed()
+    faults = [
+        f"{verdict.claim.label}: {fault}"
+        for verdict in found.values()
+        for fault in verdict.faults
+    ] + unclaimed()
     if faults:
         raise ClaimError("\n".join(faults))
     return tuple(found[label] for label in in_order())
 
 
 def equation(label: str, lhs: str) -> None:
-    """Print `lhs` = the claimed sympy expression as a numbered equation, for a chunk with `output: asis`."""
-    named = registry()[label].claimed.replace(sp.polygamma, lambda k, x: sp.Function(rf"\psi^{{({k})}}")(x))
+    """Print `lhs` = the claimed sympy expression as a numbered equation, for a chunk
+    with `output: asis`.
+    """
+    named = registry()[label].claimed.replace(
+        sp.polygamma, lambda k, x: sp.Function(rf"\psi^{{({k})}}")(x)
+    )
     latex = sp.latex(named, mul_symbol=r"\,")
-    grouped = re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}".replace(",", r"\,"), latex)
+    grouped = re.sub(
+        r"\d{5,}", lambda digits: f"{int(digits[0]):,}".replace(",", r"\,"), latex
+    )
     print(f"\n$$\n{lhs} = {grouped}\n$$ {{#{label}}}\n")
 
 
 def ticks() -> None:
-    """Print LaTeX that puts a tick beside every equation and theorem of a claim (see report/preamble.tex).
+    """Print LaTeX that puts a tick beside every equation and theorem of a claim (see
+    report/preamble.tex).
 
-    Begins to examine the claims, while the next chunks run. Where one does not hold, `verdicts` stops the render, so
-    that no report has a tick too many. The report calls this first, and it starts anew: Quarto may keep a kernel, with
-    its caches, for the next render.
+    Begins to examine the claims, while the next chunks run. Where one does not hold,
+    `verdicts` stops the render, so that no report has a tick too many. The report calls
+    this first, and it starts anew: Quarto may keep a kernel, with its caches, for the
+    next render.
     """
     for cached in (pages.places, _others, verdicts):
         cached.cache_clear()
     _others()
-    print("\n```{=latex}\n" + "\n".join(rf"\verified{{{label}}}" for label in in_order()) + "\n```\n")
+    print(
+        "\n```{=latex}\n"
+        + "\n".join(rf"\verified{{{label}}}" for label in in_order())
+        + "\n```\n"
+    )
 
 
 def table() -> str:
     """The appendix table of all claims, in Markdown."""
     rows = [
         "| Claim | Statement | Checked by | Tied | Mutants |",
-        f"|:{'-' * 15}|:{'-' * 28}|:{'-' * 42}|:{'-' * 8}|{'-' * 9}:|",  # the columns' shares of the width
+        # the columns' shares of the width
+        f"|:{'-' * 15}|:{'-' * 28}|:{'-' * 42}|:{'-' * 8}|{'-' * 9}:|",
     ]
     for verdict in verdicts():
         item = verdict.claim
         refuted = f"{verdict.refuted}/{len(item.mutants)}"
-        rows.append(f"| @{item.label} | {item.statement} | {item.method}; {item.domain} | {verdict.tie} | {refuted} |")
+        rows.append(
+            f"| @{item.label} | {item.statement} | {item.method}; {item.domain} | "
+            f"{verdict.tie} | {refuted} |"
+        )
     return "\n".join(rows)

@@ -1,4 +1,5 @@
-"""Command line of the project: `python -m hw2 verify`, `python -m hw2 run magic`, `python -m hw2 audit`.
+"""Command line of the project: `python -m hw2 verify`, `python -m hw2 run magic`,
+`python -m hw2 audit`.
 
 Each command imports what it needs: all of it together takes seconds.
 """
@@ -13,31 +14,53 @@ from statistics import fmean
 
 GOOD, BAD = "\N{CHECK MARK}", "\N{BALLOT X}"
 KEY = "an experiment, such as magic/final, or a task, such as magic; without one, all"
-STORAGE = "a data base or SQLite file, the same for all workers (default: $HW2_STORAGE, or .build/search.db)"
+STORAGE = (
+    "a data base or SQLite file, the same for all workers (default: "
+    "$HW2_STORAGE, or .build/search.db)"
+)
 
 
 def verify(only: str) -> int:
     """Check all claims, print a table, return 1 if anything is wrong."""
     from hw2 import claims
 
-    header = f"{'':2}{'label':<26} {'statement':<58} {'tied':<8} {'mutants':>7} {'seconds':>8}"
+    header = (
+        f"{'':2}{'label':<26} {'statement':<58} {'tied':<8} {'mutants':>7} "
+        f"{'seconds':>8}"
+    )
     print(header + "\n" + "-" * len(header))
     found, faults = [], claims.unclaimed(only)
     for verdict in claims.examine_all(only):
         item = verdict.claim
         found.append(verdict)
-        mark, mutants = GOOD if verdict.holds else BAD, f"{verdict.refuted}/{len(item.mutants)}"
+        mark, mutants = (
+            GOOD if verdict.holds else BAD,
+            f"{verdict.refuted}/{len(item.mutants)}",
+        )
         statement = textwrap.shorten(item.statement, 58)
-        print(f"{mark} {item.label:<26} {statement:<58} {verdict.tie:<8} {mutants:>7} {verdict.seconds:>8.2f}")
+        print(
+            f"{mark} {item.label:<26} {statement:<58} {verdict.tie:<8} {mutants:>7} "
+            f"{verdict.seconds:>8.2f}"
+        )
         print(f"{'':29}by {item.method}; {item.domain}", flush=True)
         faults += [f"{item.label}: {fault}" for fault in verdict.faults]
     if not found and not faults:
-        print(f"no claim matches {only!r}; labels look like eq-q6-conv, give q6 or a whole label", file=sys.stderr)
+        print(
+            (
+                f"no claim matches {only!r}; labels look like eq-q6-conv, give q6 or a "
+                "whole label"
+            ),
+            file=sys.stderr,
+        )
         return 1
     tied = sum(verdict.tie != "no" for verdict in found)
-    mutants = f"{sum(v.refuted for v in found)} of {sum(len(v.claim.mutants) for v in found)} mutants refuted"
+    mutants = (
+        f"{sum(v.refuted for v in found)} of "
+        f"{sum(len(v.claim.mutants) for v in found)} mutants refuted"
+    )
     print("-" * len(header))
-    print(f"{sum(v.holds for v in found)} of {len(found)} claims hold, {mutants}, {tied} tied to the page's equation, "
+    print(f"{sum(v.holds for v in found)} of {len(found)} claims hold, {mutants}, "
+          f"{tied} tied to the page's equation, "
           f"{sum(v.seconds for v in found):.1f} s")  # fmt: skip
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
@@ -55,12 +78,17 @@ def inspect_pdf(pdf: Path) -> int:
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     if not faults:
-        print(f"{pdf}: all sections there, all references resolved, all labels referred to")
+        print(
+            f"{pdf}: all sections there, all references resolved, all labels referred "
+            "to"
+        )
     return 1 if faults else 0
 
 
 def run(parts: list[str], force: bool) -> int:
-    """Train the selected experiments whose recorded run is missing or stale, return 1 if one failed."""
+    """Train the selected experiments whose recorded run is missing or stale, return 1
+    if one failed.
+    """
     from hw2 import experiments
     from hw2.data import DataError
     from hw2.runs import RunError
@@ -88,12 +116,19 @@ def run(parts: list[str], force: bool) -> int:
             for name, value in found.summary.items()
             if "accuracy" in name and isinstance(value, dict)
         ]
-        print(", ".join([f"{key}: recorded", *results, f"{found.provenance['seconds']:.1f} s"]), flush=True)
+        print(
+            ", ".join(
+                [f"{key}: recorded", *results, f"{found.provenance['seconds']:.1f} s"]
+            ),
+            flush=True,
+        )
     return status
 
 
 def audit(parts: list[str]) -> int:
-    """Audit the selected recorded runs, print a table, return 1 if anything is wrong or nothing could be audited."""
+    """Audit the selected recorded runs, print a table, return 1 if anything is wrong or
+    nothing could be audited.
+    """
     from hw2 import experiments, runs
     from hw2.data import DataError
 
@@ -102,7 +137,10 @@ def audit(parts: list[str]) -> int:
     except runs.RunError as error:
         return _fail(error)
     width = max(map(len, keys))
-    header = f"{'':2}{'run':<{width}} {'number':<24} {'seeds':>5} {'recorded':>9} {'again':>9} {'difference':>10}"
+    header = (
+        f"{'':2}{'run':<{width}} {'number':<24} {'seeds':>5} {'recorded':>9} "
+        f"{'again':>9} {'difference':>10}"
+    )
     print(header + "\n" + "-" * len(header))
     faults, absent, audited = [], [], 0
     for key in keys:
@@ -122,7 +160,11 @@ def audit(parts: list[str]) -> int:
             means = f"{fmean(item.recorded):>9.5f} {fmean(item.again):>9.5f}"
             mark = GOOD if item.holds else BAD
             print(
-                f"{mark} {key:<{width}} {item.number:<24} {len(item.again):>5} {means} {item.difference:>10.1e}",
+                (
+                    f"{mark} {key:<{width}} {item.number:<24} {len(item.again):>5} "
+                    f"{means} "
+                    f"{item.difference:>10.1e}"
+                ),
                 flush=True,
             )
         if others := sorted(set(found.summary) - {item.number for item in comparisons}):
@@ -130,7 +172,10 @@ def audit(parts: list[str]) -> int:
         faults += experiments.mismatches(found, comparisons)
         audited += 1
     print("-" * len(header))
-    print(f"{audited} of {len(keys)} runs audited; a number of a seed may differ by {experiments.TOLERANCE}")
+    print(
+        f"{audited} of {len(keys)} runs audited; a number of a seed may differ by "
+        f"{experiments.TOLERANCE}"
+    )
     for message in absent:
         print(message, file=sys.stderr)
     for fault in faults:
@@ -139,20 +184,27 @@ def audit(parts: list[str]) -> int:
 
 
 def search(storage: str | None, trials: int | None) -> int:
-    """Search the hyper-parameters of Task 2's network, return 1 where the data is missing or the storage unfit."""
+    """Search the hyper-parameters of Task 2's network, return 1 where the data is
+    missing or the storage unfit.
+    """
     from hw2 import searching
     from hw2.data import DataError
     from hw2.tasks import magic_search
 
     try:
-        magic_search.search(storage or searching.default_storage(), trials or magic_search.NETWORK.trials)
+        magic_search.search(
+            storage or searching.default_storage(),
+            trials or magic_search.NETWORK.trials,
+        )
     except (DataError, searching.SearchError) as error:
         return _fail(error)
     return 0
 
 
 def bench() -> int:
-    """Measure the speed of Task 3's training and of the usual ways, return 1 where the data is missing."""
+    """Measure the speed of Task 3's training and of the usual ways, return 1 where the
+    data is missing.
+    """
     from hw2 import bench
     from hw2.data import DataError
     from hw2.runs import RunError
@@ -162,12 +214,17 @@ def bench() -> int:
     except (DataError, RunError, OSError) as error:
         return _fail(error)
     print(f"{run.provenance['device']}:\n{bench.table([run])}\n{bench.to_target(run)}")
-    print(f"ours reaches {run.summary['share_of_limit']:.0%} of the rate of a matrix product; recorded in {run.file}")
+    print(
+        f"ours reaches {run.summary['share_of_limit']:.0%} of the rate of a matrix "
+        f"product; recorded in {run.file}"
+    )
     return 0
 
 
 def submission(pdf: Path, draft: bool) -> int:
-    """Write the archive that is handed in, return 1 where something is missing or the IDs are none."""
+    """Write the archive that is handed in, return 1 where something is missing or the
+    IDs are none.
+    """
     from hw2 import submission
     from hw2.runs import RunError
     from qmdpdf.source import QmdError
@@ -176,7 +233,13 @@ def submission(pdf: Path, draft: bool) -> int:
         return _fail(f"{pdf}: no such file; render it with `make pdf`")
     try:
         target = submission.submit(pdf, draft)
-    except (OSError, QmdError, RunError, submission.SubmissionError, ValueError) as error:
+    except (
+        OSError,
+        QmdError,
+        RunError,
+        submission.SubmissionError,
+        ValueError,
+    ) as error:
         return _fail(error)
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
     return 0
@@ -192,34 +255,90 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hw2", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add(name: str, call: Callable[..., int], summary: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    def add(
+        name: str, call: Callable[..., int], summary: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         command.set_defaults(call=call)
         return command
 
-    command = add("verify", verify, "check every derivation and the wrong versions it must refute")
-    command.add_argument("--only", default="", metavar="PART", help="a part of the labels, such as q6, or one label")
-    command = add("inspect", inspect_pdf, "check a rendered PDF for missing sections and open references")
+    command = add(
+        "verify", verify, "check every derivation and the wrong versions it must refute"
+    )
+    command.add_argument(
+        "--only",
+        default="",
+        metavar="PART",
+        help="a part of the labels, such as q6, or one label",
+    )
+    command = add(
+        "inspect",
+        inspect_pdf,
+        "check a rendered PDF for missing sections and open references",
+    )
     command.add_argument("pdf", type=Path)
-    command = add("run", run, "train the experiments whose recorded run is missing or stale; a killed training goes on")
+    command = add(
+        "run",
+        run,
+        (
+            "train the experiments whose recorded run is missing or stale; a killed "
+            "training goes on"
+        ),
+    )
     command.add_argument("parts", nargs="*", metavar="KEY", help=KEY)
-    command.add_argument("--force", action="store_true", help="train also what is good, and from the start")
-    command = add("audit", audit, "check the canaries of the recorded runs, and evaluate their weights again")
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="train also what is good, and from the start",
+    )
+    command = add(
+        "audit",
+        audit,
+        "check the canaries of the recorded runs, and evaluate their weights again",
+    )
     command.add_argument("parts", nargs="*", metavar="KEY", help=KEY)
-    command = add("search", search, "search the hyper-parameters of Task 2's network on validation data")
+    command = add(
+        "search",
+        search,
+        "search the hyper-parameters of Task 2's network on validation data",
+    )
     command.add_argument("--storage", metavar="URL_OR_FILE", help=STORAGE)
-    command.add_argument("--trials", type=int, metavar="N", help="trials in all (default: as many as the report's)")
-    add("bench", bench, "measure the speed of Task 3's training beside the usual ways, and record it for this machine")
+    command.add_argument(
+        "--trials",
+        type=int,
+        metavar="N",
+        help="trials in all (default: as many as the report's)",
+    )
+    add(
+        "bench",
+        bench,
+        (
+            "measure the speed of Task 3's training beside the usual ways, and record "
+            "it "
+            "for this machine"
+        ),
+    )
     command = add(
         "submission",
         submission,
-        "write the archive to hand in: the report as a notebook that stands alone, and the PDF",
+        (
+            "write the archive to hand in: the report as a notebook that stands alone, "
+            "and "
+            "the PDF"
+        ),
     )
     command.add_argument("pdf", type=Path)
-    command.add_argument("--draft", action="store_true", help="accept IDs that are none")
+    command.add_argument(
+        "--draft", action="store_true", help="accept IDs that are none"
+    )
     options = vars(parser.parse_args(arguments))
     del options["command"]
-    for stream in (sys.stdout, sys.stderr):  # in a locale without UTF-8 a tick becomes a question mark
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # in a locale without UTF-8 a tick becomes a question mark
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     return options.pop("call")(**options)

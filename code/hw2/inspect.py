@@ -1,4 +1,6 @@
-"""What a finished PDF must show: all sections, no open reference; and that no label is without a reference."""
+"""What a finished PDF must show: all sections, no open reference; and that no label is
+without a reference.
+"""
 
 import re
 from pathlib import Path
@@ -18,8 +20,15 @@ def faults(pdf: Path, report: Path = REPORT) -> list[str]:
     lines = expand(report)
     reader = PdfReader(pdf)
     text = "\n".join(page.extract_text() for page in reader.pages)
-    marks = ("?" * 2, "?" + "@")  # not as they are: this module is itself in the report's listing
-    found = [f"{pdf}: unresolved reference {mark!r} in the text" for mark in marks if mark in text]
+    marks = (
+        "?" * 2,
+        "?" + "@",
+    )  # not as they are: this module is itself in the report's listing
+    found = [
+        f"{pdf}: unresolved reference {mark!r} in the text"
+        for mark in marks
+        if mark in text
+    ]
     bookmarks = {_letters(title) for title in _titles(reader.outline)}
     for line in headings(lines):
         title = HEADING.match(line.text)[1]
@@ -52,7 +61,11 @@ def unreferenced(lines: list[Line]) -> list[str]:
 
 
 def _titles(outline: list) -> list[str]:
-    return [title for item in outline for title in (_titles(item) if isinstance(item, list) else [item.title])]
+    return [
+        title
+        for item in outline
+        for title in (_titles(item) if isinstance(item, list) else [item.title])
+    ]
 
 
 def _letters(text: str) -> str:

@@ -1,4 +1,6 @@
-"""Where things lie, and how a file is written. The package is installed in place: the project is two levels up."""
+"""Where things lie, and how a file is written. The package is installed in place: the
+project is two levels up.
+"""
 
 import os
 from pathlib import Path
@@ -10,7 +12,9 @@ FONTS = ROOT / ".build" / "fonts"
 
 
 def write(file: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it finds the old content or the new one."""
+    """Write a file in one step: whoever reads it finds the old content or the new
+    one.
+    """
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         scratch.write_bytes(content)

@@ -1,7 +1,9 @@
-"""Recorded runs: what an expensive experiment was, what it gave, and whether today's code would still give it.
+"""Recorded runs: what an expensive experiment was, what it gave, and whether today's
+code would still give it.
 
-`runs/<task>/<name>.json` holds a `Run`; beside it `<name>.safetensors` holds the final weights, where there are any. A
-run is *stale* where today's code, with the recorded config, gives other losses in the first steps (its canary).
+`runs/<task>/<name>.json` holds a `Run`; beside it `<name>.safetensors` holds the final
+weights, where there are any. A run is *stale* where today's code, with the recorded
+config, gives other losses in the first steps (its canary).
 """
 
 import hashlib
@@ -28,14 +30,17 @@ RUNS = ROOT / "runs"
 
 
 class RunError(Exception):
-    """A recorded run is missing, damaged, edited or stale; the message names the file and the remedy."""
+    """A recorded run is missing, damaged, edited or stale; the message names the file
+    and the remedy.
+    """
 
 
 @dataclass(frozen=True)
 class Run:
     """One experiment over some seeds.
 
-    `curves` maps a name to one list per seed, `summary` maps a name to a number or to what `over_seeds` gives.
+    `curves` maps a name to one list per seed, `summary` maps a name to a number or to
+    what `over_seeds` gives.
     """
 
     task: str
@@ -57,32 +62,58 @@ class Run:
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, sample standard deviation and the values themselves, for a summary. Raises RunError for less than two."""
+    """Mean, sample standard deviation and the values themselves, for a summary. Raises
+    RunError for less than two.
+    """
     if len(values) < 2:
-        raise RunError(f"{list(values)} has no standard deviation; train with two seeds or more")
-    return {"mean": statistics.fmean(values), "std": statistics.stdev(values), "values": list(values)}
+        raise RunError(
+            f"{list(values)} has no standard deviation; train with two seeds or more"
+        )
+    return {
+        "mean": statistics.fmean(values),
+        "std": statistics.stdev(values),
+        "values": list(values),
+    }
 
 
 def provenance(data_digest: str) -> dict[str, Any]:
-    """Where a run that starts now comes from; its device and wall time are known at its end.
+    """Where a run that starts now comes from; its device and wall time are known at its
+    end.
 
-    `uncommitted_changes` are those of the code and of the packages: another run that was just recorded is none.
+    `uncommitted_changes` are those of the code and of the packages: another run that
+    was just recorded is none.
     """
     git = ["git", "-C", str(ROOT)]
-    status = [*git, "status", "--porcelain", "--", "code", "pyproject.toml", "requirements.lock"]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    status = [
+        *git,
+        "status",
+        "--porcelain",
+        "--",
+        "code",
+        "pyproject.toml",
+        "requirements.lock",
+    ]
+    commit = subprocess.run(
+        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     changes = subprocess.run(status, capture_output=True, text=True, check=False).stdout
     return {
         "commit": commit,
         "uncommitted_changes": bool(changes.strip()),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
         "data_sha256": data_digest,
     }
 
 
 def describe(device: torch.device | str) -> str:
-    """A device with its name, such as "cuda: NVIDIA H200" or "cpu: AMD EPYC, 2 threads"."""
+    """A device with its name, such as "cuda: NVIDIA H200" or "cpu: AMD EPYC, 2
+    threads".
+    """
     kind = torch.device(device).type
     if kind == "cuda":
         return f"{kind}: {torch.cuda.get_device_name(device)}"
@@ -91,12 +122,18 @@ def describe(device: torch.device | str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; Python itself tells no more than its architecture on Linux."""
+    """The processor's name; Python itself tells no more than its architecture on
+    Linux.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in lines
+        if line.startswith("model name")
+    ]
     return names[0] if names else platform.processor() or platform.machine()
 
 
@@ -106,21 +143,29 @@ def as_read(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def save(run: Run, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write a run: its weights first, then its JSON, each in one step, so that a JSON file is always a whole run.
+    """Write a run: its weights first, then its JSON, each in one step, so that a JSON
+    file is always a whole run.
 
     Raises RunError for content that `load` would refuse.
     """
     record = asdict(run)
     run.file.parent.mkdir(parents=True, exist_ok=True)
     if weights is not None:
-        content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+        content = safetensors.torch.save(
+            {
+                name: tensor.detach().cpu().contiguous()
+                for name, tensor in weights.items()
+            }
+        )
         record["provenance"] |= {"weights_sha256": hashlib.sha256(content).hexdigest()}
     _validate(record, run.file)
     if weights is not None:
         write(run.weights_file, content)
     write(run.file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     if weights is None:
-        run.weights_file.unlink(missing_ok=True)  # those of the run that this one replaces
+        run.weights_file.unlink(
+            missing_ok=True
+        )  # those of the run that this one replaces
 
 
 def load(task: str, name: str) -> Run:
@@ -129,45 +174,72 @@ def load(task: str, name: str) -> Run:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{file} not found; `make experiments` trains what is missing") from None
+        raise RunError(
+            f"{file} not found; `make experiments` trains what is missing"
+        ) from None
     except ValueError as error:
-        raise RunError(f"{file} is damaged ({error}); restore it from git or train it again") from None
+        raise RunError(
+            f"{file} is damaged ({error}); restore it from git or train it again"
+        ) from None
     _validate(record, file)
     run = Run(**record)
     if (run.task, run.name) != (task, name):
-        raise RunError(f"{file} says that it is {run.task}/{run.name}; restore it from git")
+        raise RunError(
+            f"{file} says that it is {run.task}/{run.name}; restore it from git"
+        )
     return run
 
 
 def load_weights(run: Run) -> dict[str, Tensor]:
-    """The recorded weights. Raises RunError where they are missing, damaged or those of another run."""
+    """The recorded weights. Raises RunError where they are missing, damaged or those of
+    another run.
+    """
     expected = run.provenance.get("weights_sha256")
     try:
         content = run.weights_file.read_bytes()
     except FileNotFoundError:
-        raise RunError(f"{run.weights_file} not found; restore it from git or train the run again") from None
+        raise RunError(
+            f"{run.weights_file} not found; restore it from git or train the run again"
+        ) from None
     if (found := hashlib.sha256(content).hexdigest()) != expected:
-        raise RunError(f"{run.weights_file} has SHA-256 {found}, its run recorded {expected}; restore both from git")
+        raise RunError(
+            f"{run.weights_file} has SHA-256 {found}, its run recorded {expected}; "
+            "restore both from git"
+        )
     try:
         return safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
-        raise RunError(f"{run.weights_file} holds no tensors ({error}); train the run again") from None
+        raise RunError(
+            f"{run.weights_file} holds no tensors ({error}); train the run again"
+        ) from None
 
 
-def same_losses(first: Sequence[float], second: Sequence[float], tolerance: float = 2e-4) -> bool:
+def same_losses(
+    first: Sequence[float], second: Sequence[float], tolerance: float = 2e-4
+) -> bool:
     """Whether two canaries are those of the same code.
 
-    `tolerance` is relative; float32 on another processor differs by far less, a changed hyper-parameter by far more.
+    `tolerance` is relative; float32 on another processor differs by far less, a changed
+    hyper-parameter by far more.
     """
-    return len(first) == len(second) and np.allclose(first, second, rtol=tolerance, atol=0)
+    return len(first) == len(second) and np.allclose(
+        first, second, rtol=tolerance, atol=0
+    )
 
 
-def check_canary(run: Run, losses: Callable[[dict[str, Any]], Sequence[float]], tolerance: float = 2e-4) -> None:
-    """Raise RunError if the run is stale: `losses(config)` are the first losses that today's code gives."""
+def check_canary(
+    run: Run,
+    losses: Callable[[dict[str, Any]], Sequence[float]],
+    tolerance: float = 2e-4,
+) -> None:
+    """Raise RunError if the run is stale: `losses(config)` are the first losses that
+    today's code gives.
+    """
     today = list(losses(run.config))
     if not same_losses(today, run.canary, tolerance):
         raise RunError(
-            f"{run.file} is stale: its first losses were {_short(run.canary)}, today's code gives {_short(today)}; "
+            f"{run.file} is stale: its first losses were {_short(run.canary)}, today's "
+            f"code gives {_short(today)}; "
             "train it again with `make experiments`, or undo the change"
         )
 
@@ -177,45 +249,79 @@ def _short(losses: Sequence[float]) -> str:
 
 
 def _validate(record: Any, file: Path) -> None:
-    """Refuse a record that lacks something, has a number that is none, or whose summary disagrees with its values."""
+    """Refuse a record that lacks something, has a number that is none, or whose summary
+    disagrees with its values.
+    """
     types = {field.name: field.type for field in fields(Run)}
     if not isinstance(record, dict) or set(record) != set(types):
         keys = sorted(record) if isinstance(record, dict) else type(record).__name__
-        raise RunError(f"{file} has {keys}, expected the keys {sorted(types)}; restore it from git")
+        raise RunError(
+            f"{file} has {keys}, expected the keys {sorted(types)}; restore it from git"
+        )
     for name, kind in types.items():
         if not isinstance(record[name], getattr(kind, "__origin__", kind)):
-            raise RunError(f"{file}: {name} is {record[name]!r}, expected {kind}; restore it from git")
+            raise RunError(
+                f"{file}: {name} is {record[name]!r}, expected {kind}; restore it from "
+                "git"
+            )
     seeds = len(record["seeds"])
     for part in ("curves", "summary", "canary"):
         for number in _leaves(record[part]):
             if isinstance(number, bool) or not isinstance(number, int | float):
-                raise RunError(f"{file}: in {part} {number!r} stands where a number belongs; restore it from git")
+                raise RunError(
+                    f"{file}: in {part} {number!r} stands where a number belongs; "
+                    "restore it from git"
+                )
             if not math.isfinite(number):
                 raise RunError(f"{file}: {part} contains {number}; train the run again")
     for name, curves in record["curves"].items():
-        if not isinstance(curves, list) or not all(isinstance(curve, list) for curve in curves):
+        if not isinstance(curves, list) or not all(
+            isinstance(curve, list) for curve in curves
+        ):
             raise RunError(f"{file}: {name} is no list of curves; restore it from git")
         if len(curves) != seeds:
-            raise RunError(f"{file}: {name} has {len(curves)} curves for {seeds} seeds; train the run again")
+            raise RunError(
+                f"{file}: {name} has {len(curves)} curves for {seeds} seeds; train the "
+                "run again"
+            )
     for name, value in record["summary"].items():
         if isinstance(value, int | float):
             continue
         if not _is_over_seeds(value, seeds):
-            raise RunError(f"{file}: {name} is {value!r}, expected a number, or mean, std and values of {seeds} seeds")
+            raise RunError(
+                f"{file}: {name} is {value!r}, expected a number, or mean, std and "
+                f"values of {seeds} seeds"
+            )
         again = over_seeds(value["values"])
-        if not all(math.isclose(value[key], again[key], rel_tol=1e-9, abs_tol=1e-12) for key in ("mean", "std")):
-            raise RunError(f"{file}: mean or std of {name} is not that of its values; restore it from git")
+        if not all(
+            math.isclose(value[key], again[key], rel_tol=1e-9, abs_tol=1e-12)
+            for key in ("mean", "std")
+        ):
+            raise RunError(
+                f"{file}: mean or std of {name} is not that of its values; restore it "
+                "from git"
+            )
 
 
 def _is_over_seeds(value: Any, seeds: int) -> bool:
-    if not isinstance(value, dict) or set(value) != {"mean", "std", "values"} or not isinstance(value["values"], list):
+    if (
+        not isinstance(value, dict)
+        or set(value) != {"mean", "std", "values"}
+        or not isinstance(value["values"], list)
+    ):
         return False
     numbers = [value["mean"], value["std"], *value["values"]]
-    return len(numbers) == 2 + seeds and all(isinstance(number, int | float) for number in numbers)
+    return len(numbers) == 2 + seeds and all(
+        isinstance(number, int | float) for number in numbers
+    )
 
 
 def _leaves(value: Any) -> list[Any]:
     """What stands in lists and dictionaries, however deep."""
     if isinstance(value, dict):
         value = list(value.values())
-    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]
+    return (
+        [leaf for item in value for leaf in _leaves(item)]
+        if isinstance(value, list)
+        else [value]
+    )

@@ -1,9 +1,11 @@
 """Searches of hyper-parameters: seeded, resumable, and shared by any number of workers.
 
-Optuna's tree-structured Parzen estimator (Watanabe 2023, arXiv:2304.11127) proposes settings; the score of one is its
-mean accuracy over some folds, and a setting that a Wilcoxon test finds worse than the best so far is given up after a
-few of them. A study lies in a data base. With one worker at a time its trials are reproducible, however often it is
-interrupted: the sampler is seeded for each trial anew, and a trial that was interrupted does not count.
+Optuna's tree-structured Parzen estimator (Watanabe 2023, arXiv:2304.11127) proposes
+settings; the score of one is its mean accuracy over some folds, and a setting that a
+Wilcoxon test finds worse than the best so far is given up after a few of them. A study
+lies in a data base. With one worker at a time its trials are reproducible, however
+often it is interrupted: the sampler is seeded for each trial anew, and a trial that was
+interrupted does not count.
 """
 
 import json
@@ -40,22 +42,26 @@ Curves = dict[str, list[list[float]]]  # as in a recorded run
 
 SEED = 211
 P_THRESHOLD = 0.1  # of the Wilcoxon test
-FOLDS_AT_LEAST = 4  # before a trial is given up: with fewer the exact test cannot reach the threshold
+# before a trial is given up: with fewer the exact test cannot reach the threshold
+FOLDS_AT_LEAST = 4
 GRACE = 30  # seconds without a sign of life after which a worker is taken for dead
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class SearchError(Exception):
-    """A study is missing, unfinished or that of another search; the message names it and the remedy."""
+    """A study is missing, unfinished or that of another search; the message names it
+    and the remedy.
+    """
 
 
 @dataclass(frozen=True)
 class Problem:
     """What is searched for.
 
-    `start` is the setting of the first trial and has every hyper-parameter; the others differ from it in `space`.
-    `accuracy(setting, fold)` is the validation accuracy on one fold; `canary(setting)` are some losses, by which a
-    study and a recorded run notice that the code has changed.
+    `start` is the setting of the first trial and has every hyper-parameter; the others
+    differ from it in `space`. `accuracy(setting, fold)` is the validation accuracy on
+    one fold; `canary(setting)` are some losses, by which a study and a recorded run
+    notice that the code has changed.
     """
 
     name: str
@@ -70,7 +76,10 @@ class Problem:
         """All that decides which trials the search makes."""
         return {
             "start": self.start,
-            "space": {name: json.loads(distribution_to_json(item)) for name, item in self.space.items()},
+            "space": {
+                name: json.loads(distribution_to_json(item))
+                for name, item in self.space.items()
+            },
             "trials": self.trials,
             "folds": self.folds,
             "seed": SEED,
@@ -80,20 +89,28 @@ class Problem:
 
 
 def default_storage() -> str:
-    """Where the studies are: what HW2_STORAGE names (a data base's URL or a file), else a file of the build folder."""
+    """Where the studies are: what HW2_STORAGE names (a data base's URL or a file), else
+    a file of the build folder.
+    """
     return os.environ.get("HW2_STORAGE", str(ROOT / ".build" / "search.db"))
 
 
 def search(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Study:
-    """Make trials until `problem.trials` are finished, by whatever workers, or being made by others.
+    """Make trials until `problem.trials` are finished, by whatever workers, or being
+    made by others.
 
-    `storage` is a data base's URL or the path of an SQLite file. Raises SearchError where its study is that of another
-    search, and what `problem.accuracy` raises.
+    `storage` is a data base's URL or the path of an SQLite file. Raises SearchError
+    where its study is that of another search, and what `problem.accuracy` raises.
     """
     study = open_study(problem, storage, grace)
     _fail_dead_trials(study, grace)
     while len(_alive(study)) < problem.trials:
-        study.optimize(partial(_score, problem, study), 1, catch=_Surplus, callbacks=[partial(_tell_user, problem)])
+        study.optimize(
+            partial(_score, problem, study),
+            1,
+            catch=_Surplus,
+            callbacks=[partial(_tell_user, problem)],
+        )
     return study
 
 
@@ -106,7 +123,9 @@ def _score(problem: Problem, study: optuna.Study, trial: optuna.Trial) -> float:
     if sum(other.number < trial.number for other in others) >= problem.trials:
         raise _Surplus
     study.sampler = _sampler(problem, trial.number, others)
-    setting = problem.start | {name: _suggest(trial, name, item) for name, item in problem.space.items()}
+    setting = problem.start | {
+        name: _suggest(trial, name, item) for name, item in problem.space.items()
+    }
     accuracies = []
     for fold in range(problem.folds):
         accuracies.append(problem.accuracy(setting, fold))
@@ -116,28 +135,44 @@ def _score(problem: Problem, study: optuna.Study, trial: optuna.Trial) -> float:
     return fmean(accuracies)
 
 
-def _sampler(problem: Problem, number: int, others: list[optuna.trial.FrozenTrial]) -> BaseSampler:
+def _sampler(
+    problem: Problem, number: int, others: list[optuna.trial.FrozenTrial]
+) -> BaseSampler:
     """The sampler of one trial.
 
-    Seeded by the number of finished trials, and where trials of other workers are running by this trial's own number
-    too: of two that begin at once at least one sees the other.
+    Seeded by the number of finished trials, and where trials of other workers are
+    running by this trial's own number too: of two that begin at once at least one sees
+    the other.
     """
     alone = all(other.state.is_finished() for other in others)
-    sampler = TPESampler(seed=SEED + len(others) + (0 if alone else 10_000 * (number + 1)))
+    sampler = TPESampler(
+        seed=SEED + len(others) + (0 if alone else 10_000 * (number + 1))
+    )
     if any(other.number < number for other in others):
         return sampler
-    return _quietly(PartialFixedSampler, {name: problem.start[name] for name in problem.space}, sampler)
+    return _quietly(
+        PartialFixedSampler,
+        {name: problem.start[name] for name in problem.space},
+        sampler,
+    )
 
 
 def _suggest(trial: optuna.Trial, name: str, item: BaseDistribution) -> Any:
     match item:
         case FloatDistribution():
-            return trial.suggest_float(name, item.low, item.high, step=item.step, log=item.log)
+            return trial.suggest_float(
+                name, item.low, item.high, step=item.step, log=item.log
+            )
         case IntDistribution():
-            return trial.suggest_int(name, item.low, item.high, step=item.step, log=item.log)
+            return trial.suggest_int(
+                name, item.low, item.high, step=item.step, log=item.log
+            )
         case CategoricalDistribution():
             return trial.suggest_categorical(name, item.choices)
-    raise TypeError(f"{name} is distributed as {item}, expected a Float-, Int- or CategoricalDistribution")
+    raise TypeError(
+        f"{name} is distributed as {item}, expected a Float-, Int- or "
+        "CategoricalDistribution"
+    )
 
 
 def _alive(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -146,20 +181,33 @@ def _alive(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Study:
-    """The study of a problem, a new one where there is none. Raises SearchError where it is that of another search."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # `search` prints one line per trial
+    """The study of a problem, a new one where there is none. Raises SearchError where
+    it is that of another search.
+    """
+    optuna.logging.set_verbosity(
+        optuna.logging.ERROR
+    )  # `search` prints one line per trial
     url = storage
     if "://" not in storage:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{storage}"
-    busy = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}  # seconds that a worker waits
+    busy = (
+        {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    )  # seconds that a worker waits
     for attempt in range(10):
         try:
             base = _quietly(
-                optuna.storages.RDBStorage, url, busy, heartbeat_interval=max(1, grace // 6), grace_period=grace
+                optuna.storages.RDBStorage,
+                url,
+                busy,
+                heartbeat_interval=max(1, grace // 6),
+                grace_period=grace,
             )
             break
-        except (sqlalchemy.exc.DBAPIError, StorageInternalError):  # another worker is creating the same tables
+        except (
+            sqlalchemy.exc.DBAPIError,
+            StorageInternalError,
+        ):  # another worker is creating the same tables
             if attempt == 9:
                 raise
             time.sleep(0.5)
@@ -167,17 +215,27 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
         storage=base,
         study_name=problem.name,
         direction="maximize",
-        pruner=_quietly(optuna.pruners.WilcoxonPruner, p_threshold=P_THRESHOLD, n_startup_steps=FOLDS_AT_LEAST),
+        pruner=_quietly(
+            optuna.pruners.WilcoxonPruner,
+            p_threshold=P_THRESHOLD,
+            n_startup_steps=FOLDS_AT_LEAST,
+        ),
         load_if_exists=True,
     )
-    config = json.loads(json.dumps(problem.config() | {"trials": 0}))  # more trials continue the same search
+    config = json.loads(
+        json.dumps(problem.config() | {"trials": 0})
+    )  # more trials continue the same search
     canary = list(problem.canary(problem.start))
     known = study.user_attrs.get("canary", canary)
-    same_code = len(known) == len(canary) and np.allclose(known, canary, rtol=1e-3, atol=0)
+    same_code = len(known) == len(canary) and np.allclose(
+        known, canary, rtol=1e-3, atol=0
+    )
     if not same_code or study.user_attrs.get("config", config) != config:
         raise SearchError(
-            f"the study {problem.name} in {sqlalchemy.make_url(url)!r} was begun with other code or another space; "
-            f"give another storage, or remove the study: optuna delete-study --study-name {problem.name} --storage URL"
+            f"the study {problem.name} in {sqlalchemy.make_url(url)!r} was begun with "
+            "other code or another space; "
+            "give another storage, or remove the study: optuna delete-study "
+            f"--study-name {problem.name} --storage URL"
         )
     study.set_user_attr("config", config)
     study.set_user_attr("canary", canary)
@@ -185,29 +243,52 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
 
 
 def _fail_dead_trials(study: optuna.Study, grace: int) -> None:
-    """Wait until every running trial has shown a sign of life or, its worker being dead, has failed."""
+    """Wait until every running trial has shown a sign of life or, its worker being
+    dead, has failed.
+    """
     seen = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if not seen:
         return
-    print(f"{len(seen)} trials are running; waiting {grace} s, in case their workers are dead", flush=True)
+    print(
+        (
+            f"{len(seen)} trials are running; waiting {grace} s, in case their workers "
+            "are "
+            "dead"
+        ),
+        flush=True,
+    )
     end = time.monotonic() + grace + 2  # the data base's clock counts whole seconds
-    while time.monotonic() < end and any(trial.state == TrialState.RUNNING for trial in seen):
+    while time.monotonic() < end and any(
+        trial.state == TrialState.RUNNING for trial in seen
+    ):
         time.sleep(0.2)
         _quietly(optuna.storages.fail_stale_trials, study)
         seen = [study.get_trials(deepcopy=False)[trial.number] for trial in seen]
     for trial in seen:
-        if trial.state == TrialState.RUNNING and not trial.params:  # killed before its first sign of life
+        if (
+            trial.state == TrialState.RUNNING and not trial.params
+        ):  # killed before its first sign of life
             study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _tell_user(problem: Problem, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+def _tell_user(
+    problem: Problem, study: optuna.Study, trial: optuna.trial.FrozenTrial
+) -> None:
     if trial.state in FINISHED:
-        finished, reached = study.get_trials(deepcopy=False, states=FINISHED), trial.intermediate_values
-        accuracy = f"{fmean(reached.values()):.4f} on {len(reached)} of {problem.folds} folds"
+        finished, reached = (
+            study.get_trials(deepcopy=False, states=FINISHED),
+            trial.intermediate_values,
+        )
+        accuracy = (
+            f"{fmean(reached.values()):.4f} on {len(reached)} of {problem.folds} folds"
+        )
         seconds = f"{trial.duration.total_seconds():.0f} s"
         best = f"best {study.best_value:.4f}"
         print(
-            f"{problem.name} {len(finished)} of {problem.trials}: {accuracy}, {seconds}, {best}; {trial.params}",
+            (
+                f"{problem.name} {len(finished)} of {problem.trials}: {accuracy}, "
+                f"{seconds}, {best}; {trial.params}"
+            ),
             flush=True,
         )
 
@@ -225,28 +306,45 @@ def _quietly(function: Callable[..., Any], *arguments: Any, **options: Any) -> A
 def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, float]]:
     """Curves and summary of a finished study, in the order of its trials.
 
-    The curves are `accuracy` (the mean over the folds that a trial reached), `folds` (how many these are),
-    `fold_accuracy` (those of all trials, one after the other), `seconds`, and each hyper-parameter, a choice as its
-    place among the choices. The summary has each hyper-parameter's share of the variance of that `accuracy`, by a
-    functional ANOVA (Hutter et al. 2014). Raises SearchError for a study that has too few trials.
+    The curves are `accuracy` (the mean over the folds that a trial reached), `folds`
+    (how many these are), `fold_accuracy` (those of all trials, one after the other),
+    `seconds`, and each hyper-parameter, a choice as its place among the choices. The
+    summary has each hyper-parameter's share of the variance of that `accuracy`, by a
+    functional ANOVA (Hutter et al. 2014). Raises SearchError for a study that has too
+    few trials.
     """
     trials = study.get_trials(deepcopy=False, states=FINISHED)
     if len(trials) < problem.trials:
         raise SearchError(
-            f"the study {problem.name} has {len(trials)} of {problem.trials} trials; `make search` makes the others"
+            f"the study {problem.name} has {len(trials)} of {problem.trials} trials; "
+            "`make search` makes the others"
         )
-    reached = [[trial.intermediate_values[fold] for fold in sorted(trial.intermediate_values)] for trial in trials]
+    reached = [
+        [trial.intermediate_values[fold] for fold in sorted(trial.intermediate_values)]
+        for trial in trials
+    ]
     numbers = {
         "accuracy": [fmean(values) for values in reached],
         "folds": [len(values) for values in reached],
         "fold_accuracy": list(chain.from_iterable(reached)),
         "seconds": [trial.duration.total_seconds() for trial in trials],
-    } | {name: [item.to_internal_repr(t.params[name]) for t in trials] for name, item in problem.space.items()}
-    everything = optuna.create_study()  # optuna itself leaves out the trials that were given up
+    } | {
+        name: [item.to_internal_repr(t.params[name]) for t in trials]
+        for name, item in problem.space.items()
+    }
+    everything = (
+        optuna.create_study()
+    )  # optuna itself leaves out the trials that were given up
     for trial, value in zip(trials, numbers["accuracy"], strict=True):
-        everything.add_trial(optuna.create_trial(params=trial.params, distributions=trial.distributions, value=value))
+        everything.add_trial(
+            optuna.create_trial(
+                params=trial.params, distributions=trial.distributions, value=value
+            )
+        )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=SEED)
-    importance = optuna.importance.get_param_importances(everything, evaluator=evaluator)
+    importance = optuna.importance.get_param_importances(
+        everything, evaluator=evaluator
+    )
     summary = {
         "best_accuracy": study.best_value,
         "trials": len(trials),
@@ -257,13 +355,23 @@ def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, flo
 
 
 def best_trial(config: Mapping[str, Any], curves: Curves) -> int:
-    """Place of the best of the trials of a recorded search that went through all folds."""
-    complete = [i for i, folds in enumerate(curves["folds"][0]) if folds == config["folds"]]
+    """Place of the best of the trials of a recorded search that went through all
+    folds.
+    """
+    complete = [
+        i for i, folds in enumerate(curves["folds"][0]) if folds == config["folds"]
+    ]
     return max(complete, key=lambda i: curves["accuracy"][0][i])
 
 
 def best(config: Mapping[str, Any], curves: Curves) -> Setting:
     """The setting of that trial."""
     place = best_trial(config, curves)
-    space = {name: json_to_distribution(json.dumps(item)) for name, item in config["space"].items()}
-    return config["start"] | {name: item.to_external_repr(curves[name][0][place]) for name, item in space.items()}
+    space = {
+        name: json_to_distribution(json.dumps(item))
+        for name, item in config["space"].items()
+    }
+    return config["start"] | {
+        name: item.to_external_repr(curves[name][0][place])
+        for name, item in space.items()
+    }

@@ -1,4 +1,6 @@
-"""What the report shows of the project itself: its authors, its code, its recorded runs, and what it is rendered by."""
+"""What the report shows of the project itself: its authors, its code, its recorded
+runs, and what it is rendered by.
+"""
 
 import importlib.metadata
 import inspect
@@ -19,8 +21,17 @@ from hw2.runs import Run
 
 NOTEBOOK = "Jupyter"  # the renderer, where neither Quarto nor qmdpdf is one
 PACKAGES = (
-    "torch", "torchvision", "numpy", "pandas", "scikit-learn", "matplotlib", "sympy", "kornia", "optuna", "jupyter",
-)  # fmt: skip
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "matplotlib",
+    "sympy",
+    "kornia",
+    "optuna",
+    "jupyter",
+)
 
 
 def source(*functions: Callable) -> Markdown:
@@ -36,7 +47,8 @@ def _block(code: str) -> str:
 
 
 def listing() -> None:
-    """Print all modules of the package, each below its name, for a chunk with `output: asis`.
+    """Print all modules of the package, each below its name, for a chunk with `output:
+    asis`.
 
     In a notebook, whose first cells are these modules, only that is said.
     """
@@ -50,20 +62,34 @@ def listing() -> None:
 
 
 def renderer() -> str:
-    """What this report is rendered by, with its version: qmdpdf and Quarto tell by what they set in the environment."""
+    """What this report is rendered by, with its version: qmdpdf and Quarto tell by what
+    they set in the environment.
+    """
     if found := os.environ.get("QMDPDF"):
         return found
     if folder := os.environ.get("QUARTO_BIN_PATH"):
-        command = shutil.which("quarto", path=os.pathsep.join([folder, os.environ.get("PATH", "")]))
+        command = shutil.which(
+            "quarto", path=os.pathsep.join([folder, os.environ.get("PATH", "")])
+        )
         return f"Quarto {_first_line(command, '--version')}"
     return NOTEBOOK
 
 
 def versions() -> str:
-    """The commit, and the versions of Python, of the packages and of TeX where that is on the path, as a sentence."""
+    """The commit, and the versions of Python, of the packages and of TeX where that is
+    on the path, as a sentence.
+    """
     found = runs.provenance("")
-    commit = f"commit {found['commit'][:12]}" if found["commit"] else "no commit of a Git repository"
-    changes = ", with changes of the code that are not committed" if found["uncommitted_changes"] else ""
+    commit = (
+        f"commit {found['commit'][:12]}"
+        if found["commit"]
+        else "no commit of a Git repository"
+    )
+    changes = (
+        ", with changes of the code that are not committed"
+        if found["uncommitted_changes"]
+        else ""
+    )
     tools = [
         f"Python {platform.python_version()}",
         *(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
@@ -77,31 +103,55 @@ def _first_line(command: str | None, option: str) -> str:
     """The first line that a command prints. Empty where there is no such command."""
     if not command:
         return ""
-    done = subprocess.run([command, option], capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        [command, option], capture_output=True, text=True, errors="replace", check=False
+    )
     return next(iter(done.stdout.splitlines()), "")
 
 
 def students() -> pd.DataFrame:
-    """The authors in `_quarto.yml` with campus e-mail and ID. Raises ValueError where one of these is missing."""
+    """The authors in `_quarto.yml` with campus e-mail and ID. Raises ValueError where
+    one of these is missing.
+    """
     file = ROOT / "_quarto.yml"
     authors = yaml.safe_load(file.read_text(encoding="utf-8"))["author"]
     for author in authors:
         if missing := {"name", "email", "id"} - set(author):
-            raise ValueError(f"{file}: author {author} has no {', '.join(sorted(missing))}; add it")
-    return pd.DataFrame([{"Name": a["name"], "Campus e-mail": a["email"], "ID": str(a["id"])} for a in authors])
+            raise ValueError(
+                f"{file}: author {author} has no {', '.join(sorted(missing))}; add it"
+            )
+    return pd.DataFrame(
+        [
+            {"Name": a["name"], "Campus e-mail": a["email"], "ID": str(a["id"])}
+            for a in authors
+        ]
+    )
 
 
 def provenance(found: Sequence[Run]) -> str:
-    """Markdown table of recorded runs: where, when and from which commit and data each comes, its time and seeds."""
+    """Markdown table of recorded runs: where, when and from which commit and data each
+    comes, its time and seeds.
+    """
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
-        f"|:{'-' * 31}|:{'-' * 26}|:{'-' * 12}|:{'-' * 9}|:{'-' * 10}|{'-' * 7}:|{'-' * 6}:|",  # shares of the width
+        # shares of the width
+        f"|:{'-' * 31}|:{'-' * 26}|:{'-' * 12}|:{'-' * 9}|:{'-' * 10}|"
+        f"{'-' * 7}:|{'-' * 6}:|",
     ]
     for run in sorted(found, key=lambda run: (run.task, run.name)):
         origin = run.provenance
         commit = origin["commit"][:7] + ("*" if origin["uncommitted_changes"] else "")
-        cells = [f"{run.task}/{run.name}".replace("_", r"\_"), origin["device"], origin["date"][:10], commit]
-        cells += [origin["data_sha256"][:8], _duration(origin["seconds"]), str(len(run.seeds))]
+        cells = [
+            f"{run.task}/{run.name}".replace("_", r"\_"),
+            origin["device"],
+            origin["date"][:10],
+            commit,
+        ]
+        cells += [
+            origin["data_sha256"][:8],
+            _duration(origin["seconds"]),
+            str(len(run.seeds)),
+        ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -1,7 +1,9 @@
-"""What is handed in: the report as a notebook that stands alone, and the PDF, in one archive.
+"""What is handed in: the report as a notebook that stands alone, and the PDF, in one
+archive.
 
-The notebook has the text of the report, the package as cells that write its modules, and the recorded runs as cells
-that write their files. It is executed in an empty folder, so that its outputs are those that its reader will get.
+The notebook has the text of the report, the package as cells that write its modules,
+and the recorded runs as cells that write their files. It is executed in an empty
+folder, so that its outputs are those that its reader will get.
 """
 
 import base64
@@ -32,10 +34,18 @@ from qmdpdf.execute import execute
 from qmdpdf.source import Document, read
 
 COURSE = "ece046211_hw2"
-LEFT_OUT = {"__main__.py", "cli.py", "inspect.py", "submission.py"}  # of no use in a notebook
+LEFT_OUT = {
+    "__main__.py",
+    "cli.py",
+    "inspect.py",
+    "submission.py",
+}  # of no use in a notebook
 MARK = "HW2CELL"
 TEXT = "gfm-tex_math_gfm+tex_math_dollars-raw_html"  # the Markdown of Jupyter and Colab
-FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in Jupyter and in Colab
+FOLDED = {
+    "jupyter": {"source_hidden": True},
+    "cellView": "form",
+}  # in Jupyter and in Colab
 
 
 class SubmissionError(Exception):
@@ -46,7 +56,9 @@ class SubmissionError(Exception):
 
 
 def is_identity(number: str) -> bool:
-    """Whether nine digits are an Israeli identity number: weighted by 1, 2, 1, ... their digit sums add up to tens."""
+    """Whether nine digits are an Israeli identity number: weighted by 1, 2, 1, ...
+    their digit sums add up to tens.
+    """
     if not re.fullmatch(r"[0-9]{9}", number):
         return False
     products = [int(digit) * (1 + place % 2) for place, digit in enumerate(number)]
@@ -54,14 +66,17 @@ def is_identity(number: str) -> bool:
 
 
 def stem(draft: bool) -> str:
-    """The files' name without its ending. Raises SubmissionError for IDs that are none, if this is no draft."""
+    """The files' name without its ending. Raises SubmissionError for IDs that are none,
+    if this is no draft.
+    """
     file, ids = ROOT / "_quarto.yml", list(show.students()["ID"])
     lines = file.read_text(encoding="utf-8").splitlines()
     for number in ids:
         if not draft and not is_identity(number):
             line = next((i for i, text in enumerate(lines, 1) if number in text), 1)
             raise SubmissionError(
-                f"{file}:{line}: {number} is no identity number (nine digits, the last one checks the others); correct "
+                f"{file}:{line}: {number} is no identity number (nine digits, the last "
+                "one checks the others); correct "
                 "it, or make a draft: make submission DRAFT=1"
             )
     return "_".join([COURSE, *ids])
@@ -70,12 +85,15 @@ def stem(draft: bool) -> str:
 # --- the notebook ---
 
 INTRODUCTION = """\
-This notebook stands alone: it has the report's text, and the code and the recorded results that belong to it. The next
-cells write these as files beside the notebook, then the report begins. Nothing else is needed but the packages.
+This notebook stands alone: it has the report's text, and the code and the recorded
+results that belong to it. The next cells write these as files beside the notebook, then
+the report begins. Nothing else is needed but the packages.
 
-**What is recorded.** Trainings that take minutes or hours were done beforehand; their results are in the files under
-`runs/`, and the text says where they are shown. With `RETRAIN = True` below everything is trained anew, on a GPU if
-there is one: `magic04.data` is taken from beside this notebook, and what is not there is downloaded."""
+**What is recorded.** Trainings that take minutes or hours were done beforehand; their
+results are in the files under `runs/`, and the text says where they are shown. With
+`RETRAIN = True` below everything is trained anew, on a GPU if there is one:
+`magic04.data` is taken from beside this notebook, and what is not there is
+downloaded."""
 
 SETUP = """\
 RETRAIN = False  # True trains everything anew
@@ -90,7 +108,8 @@ for folder in {folders}:
 sys.path.insert(0, "code")
 os.environ.setdefault("HW2_DATA_MIRROR", ".")  # where magic04.data may lie
 needed = {needed}
-if missing := [package for package in needed if importlib.util.find_spec(package.replace("-", "_")) is None]:
+found = importlib.util.find_spec
+if missing := [name for name in needed if not found(name.replace("-", "_"))]:
     raise ImportError("run this first: %pip install " + " ".join(missing))"""
 
 TRAINING = """\
@@ -100,36 +119,60 @@ if RETRAIN:
     for key in experiments.select([]):
         experiments.record(key, fresh=True)"""
 
-NEEDED = ("kornia", "optuna", "safetensors")  # of the packages those that neither Jupyter nor Colab brings along
+NEEDED = (
+    "kornia",
+    "optuna",
+    "safetensors",
+)  # of the packages those that neither Jupyter nor Colab brings along
 
 
 def modules() -> list[Path]:
-    """The files of the package that the notebook needs, relative to the project, in the order of their names."""
-    found = sorted((ROOT / "code" / "hw2").rglob("*.py")) + sorted((ROOT / "code" / "hw2").rglob("*.mplstyle"))
+    """The files of the package that the notebook needs, relative to the project, in the
+    order of their names.
+    """
+    found = sorted((ROOT / "code" / "hw2").rglob("*.py")) + sorted(
+        (ROOT / "code" / "hw2").rglob("*.mplstyle")
+    )
     return [path.relative_to(ROOT) for path in found if path.name not in LEFT_OUT]
 
 
 def recorded() -> list[NotebookNode]:
-    """Cells that write the recorded runs, and what the figures show of their weights."""
+    """Cells that write the recorded runs, and what the figures show of their
+    weights.
+    """
     cells = []
-    for run in [*(experiments.get(*key.split("/")) for key in experiments.select([])), *bench.recorded()]:
+    for run in [
+        *(experiments.get(*key.split("/")) for key in experiments.select([])),
+        *bench.recorded(),
+    ]:
         shown, provenance = _shown_weights(run), dict(run.provenance)
         provenance.pop("weights_sha256", None)
         if shown:
             provenance["weights_sha256"] = hashlib.sha256(shown).hexdigest()
-        record = json.dumps(asdict(replace(run, provenance=provenance)), separators=(",", ":"))
+        record = json.dumps(
+            asdict(replace(run, provenance=provenance)), separators=(",", ":")
+        )
         cells.append(_written(run.file, record))
         if shown:
-            code = f"import base64\n\nPath({str(run.weights_file.relative_to(ROOT))!r}).write_bytes(base64.b64decode("
+            code = (
+                "import "
+                f"base64\n\nPath({str(run.weights_file.relative_to(ROOT))!r}).write_bytes(base64.b64decode("
+            )
             cells.append(_hidden(f'{code}"{base64.b64encode(shown).decode()}"))'))
     return cells
 
 
 def _shown_weights(run: Run) -> bytes:
-    """What figures show of the tensors beside a run, such as images. The networks, in half precision, are left out."""
+    """What figures show of the tensors beside a run, such as images. The networks, in
+    half precision, are left out.
+    """
     if "weights_sha256" not in run.provenance:
         return b""
-    shown = {name: value for name, value in runs.load_weights(run).items() if value.dtype != torch.float16}
+    shown = {
+        name: value
+        for name, value in runs.load_weights(run).items()
+        if value.dtype != torch.float16
+    }
     return safetensors.torch.save(shown) if shown else b""
 
 
@@ -152,20 +195,38 @@ def preparation() -> list[NotebookNode]:
     return [
         new_markdown_cell(INTRODUCTION),
         new_code_cell(setup),
-        new_markdown_cell("## The package {.unnumbered}\n\nEach cell writes a module of the package `hw2`."),
-        _written(ROOT / "_quarto.yml", (ROOT / "_quarto.yml").read_text(encoding="utf-8")),
-        *(_written(ROOT / file, (ROOT / file).read_text(encoding="utf-8")) for file in modules()),
-        new_markdown_cell("## The recorded results {.unnumbered}\n\nEach cell writes a run of `make experiments`."),
+        new_markdown_cell(
+            "## The package {.unnumbered}\n\nEach cell writes a module of the package "
+            "`hw2`."
+        ),
+        _written(
+            ROOT / "_quarto.yml", (ROOT / "_quarto.yml").read_text(encoding="utf-8")
+        ),
+        *(
+            _written(ROOT / file, (ROOT / file).read_text(encoding="utf-8"))
+            for file in modules()
+        ),
+        new_markdown_cell(
+            "## The recorded results {.unnumbered}\n\nEach cell writes a run of `make "
+            "experiments`."
+        ),
         *recorded(),
         new_code_cell(TRAINING),
     ]
 
 
 def notebook(document: Document, folder: Path) -> NotebookNode:
-    """The executed notebook of a report, run in an empty folder. Raises QmdError where a cell raises."""
+    """The executed notebook of a report, run in an empty folder. Raises QmdError where
+    a cell raises.
+    """
     before = preparation()
     for cell in before:
-        cell.metadata |= {"options": {}, "where": "the notebook's preparation", "first": 0, "skipped": 0}
+        cell.metadata |= {
+            "options": {},
+            "where": "the notebook's preparation",
+            "first": 0,
+            "skipped": 0,
+        }
     cells = document.notebook.cells = [*before, *document.notebook.cells]
     document.root = folder
     execute(document, figures="png")
@@ -179,7 +240,10 @@ def notebook(document: Document, folder: Path) -> NotebookNode:
     for number, cell in enumerate(found):
         cell["id"] = f"cell-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return new_notebook(cells=found, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    return new_notebook(
+        cells=found,
+        metadata={"kernelspec": kernel, "language_info": {"name": "python"}},
+    )
 
 
 def _title(document: Document) -> str:
@@ -187,20 +251,30 @@ def _title(document: Document) -> str:
 
 
 def _code(cell: NotebookNode, numbers: dict[str, str]) -> NotebookNode:
-    """A code cell as it is saved. What Quarto takes from its output as text of the report is a text cell instead."""
+    """A code cell as it is saved. What Quarto takes from its output as text of the
+    report is a text cell instead.
+    """
     keep = {key: cell.metadata[key] for key in FOLDED if key in cell.metadata}
     if not cell.metadata["options"].get("echo", True):
         keep = FOLDED
     outputs = [] if cell.metadata["options"].get("output") == "asis" else cell.outputs
     for output in outputs:
         if text := output.get("data", {}).get("text/markdown"):
-            written = re.sub(r"@([a-z]+-[\w-]+)", lambda match: numbers.get(match[1], match[0]), text)
+            written = re.sub(
+                r"@([a-z]+-[\w-]+)", lambda match: numbers.get(match[1], match[0]), text
+            )
             output.data["text/markdown"] = written
-    return new_code_cell(cell.source, metadata=keep, outputs=outputs, execution_count=cell.execution_count)
+    return new_code_cell(
+        cell.source,
+        metadata=keep,
+        outputs=outputs,
+        execution_count=cell.execution_count,
+    )
 
 
 def numbered(document: Document) -> tuple[str, dict[str, str]]:
-    """The text with all numbers and citations written out, as Markdown that Jupyter and Colab render, and the numbers.
+    """The text with all numbers and citations written out, as Markdown that Jupyter and
+    Colab render, and the numbers.
 
     A paragraph such as "HW2CELL7" stands for each code cell.
     """
@@ -211,17 +285,38 @@ def numbered(document: Document) -> tuple[str, dict[str, str]]:
             continue
         options, mark = cell.metadata["options"], f"{MARK}{number}"
         label, printed = options.get("label", ""), options.get("output") == "asis"
-        parts.append(f"::: {{#{label}}}\n{mark}\n\n{_caption(options)}\n:::" if _caption(options) else mark)
-        parts += [output.text for output in cell.outputs if printed and output.output_type == "stream"]
+        parts.append(
+            f"::: {{#{label}}}\n{mark}\n\n{_caption(options)}\n:::"
+            if _caption(options)
+            else mark
+        )
+        parts += [
+            output.text
+            for output in cell.outputs
+            if printed and output.output_type == "stream"
+        ]
     text = "\n\n".join(parts)
     with tempfile.TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers.json"
-        command = [pypandoc.get_pandoc_path(), "--from", "markdown", "--to", TEXT, "--wrap=none", "--citeproc",
-                   "--lua-filter", str(Path(__file__).with_suffix(".lua")), "--metadata", f"numbers={numbers}",
-                   "--bibliography", str(ROOT / document.metadata["bibliography"])]  # fmt: skip
-        done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8", check=False)
+        command = [
+            pypandoc.get_pandoc_path(),
+            *("--from", "markdown", "--to", TEXT, "--wrap=none", "--citeproc"),
+            *("--lua-filter", str(Path(__file__).with_suffix(".lua"))),
+            *("--metadata", f"numbers={numbers}"),
+            *("--bibliography", str(ROOT / document.metadata["bibliography"])),
+        ]
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
         if done.returncode:
-            raise SubmissionError(f"pandoc failed on the notebook's text: {done.stderr.strip()}")
+            raise SubmissionError(
+                f"pandoc failed on the notebook's text: {done.stderr.strip()}"
+            )
         return done.stdout, json.loads(numbers.read_text(encoding="utf-8"))
 
 
@@ -235,7 +330,8 @@ def _caption(options: dict[str, Any]) -> str:
 def submit(pdf: Path, draft: bool) -> Path:
     """Write the archive with the notebook and the PDF into `dist/`. Returns its path.
 
-    Raises SubmissionError for IDs that are none, QmdError where the notebook fails, and what reading the runs raises.
+    Raises SubmissionError for IDs that are none, QmdError where the notebook fails, and
+    what reading the runs raises.
     """
     name = stem(draft)
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
@@ -243,7 +339,9 @@ def submit(pdf: Path, draft: bool) -> Path:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for suffix, data in ((".ipynb", content), (".pdf", pdf.read_bytes())):
-            file.writestr(zipfile.ZipInfo(name + suffix, _date()), data, zipfile.ZIP_DEFLATED)
+            file.writestr(
+                zipfile.ZipInfo(name + suffix, _date()), data, zipfile.ZIP_DEFLATED
+            )
     target = ROOT / "dist" / f"{name}.zip"
     target.parent.mkdir(exist_ok=True)
     write(target, archive.getvalue())
@@ -252,4 +350,6 @@ def submit(pdf: Path, draft: bool) -> Path:
 
 def _date() -> tuple[int, ...]:
     """The commit's date, so that one commit gives one archive."""
-    return datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "1500000000")), UTC).timetuple()[:6]
+    return datetime.fromtimestamp(
+        int(os.environ.get("SOURCE_DATE_EPOCH", "1500000000")), UTC
+    ).timetuple()[:6]

@@ -1,4 +1,6 @@
-"""What the tasks share when they train: epochs with a progress bar, curves, and checkpoints that resume exactly."""
+"""What the tasks share when they train: epochs with a progress bar, curves, and
+checkpoints that resume exactly.
+"""
 
 import json
 import os
@@ -26,14 +28,18 @@ class TrainingError(Exception):
 
 def pick_device() -> torch.device:
     """The accelerator of this machine (CUDA or MPS), else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device(
+        "cpu"
+    )
 
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Work together with the other processes that `torchrun` started, each on its own GPU if there are any.
+    """Work together with the other processes that `torchrun` started, each on its own
+    GPU if there are any.
 
-    Does nothing in a process that was started alone. Raises TrainingError for more processes than GPUs.
+    Does nothing in a process that was started alone. Raises TrainingError for more
+    processes than GPUs.
     """
     if "LOCAL_RANK" not in os.environ or distributed.is_initialized():
         yield
@@ -41,7 +47,10 @@ def processes() -> Iterator[None]:
     local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if gpus:
         if local >= gpus:
-            raise TrainingError(f"more processes than GPUs; start {gpus} at most: torchrun --nproc-per-node={gpus} ...")
+            raise TrainingError(
+                f"more processes than GPUs; start {gpus} at most: torchrun "
+                f"--nproc-per-node={gpus} ..."
+            )
         torch.cuda.set_device(local)
     distributed.init_process_group("nccl" if gpus else "gloo")
     try:
@@ -51,50 +60,73 @@ def processes() -> Iterator[None]:
 
 
 def rank() -> int:
-    """The number of this process among those that train together. Process 0 alone writes files."""
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+    """The number of this process among those that train together. Process 0 alone
+    writes files.
+    """
+    return (
+        distributed.get_rank()
+        if distributed.is_available() and distributed.is_initialized()
+        else 0
+    )
 
 
 def world_size() -> int:
     """How many processes train together."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    return (
+        distributed.get_world_size()
+        if distributed.is_available() and distributed.is_initialized()
+        else 1
+    )
 
 
 @dataclass
 class State:
-    """Everything that changes while a network trains, so that a checkpoint of it resumes to the same result.
+    """Everything that changes while a network trains, so that a checkpoint of it
+    resumes to the same result.
 
-    PyTorch's own random numbers on the CPU are always part of it; `generators` are those drawn from besides.
+    PyTorch's own random numbers on the CPU are always part of it; `generators` are
+    those drawn from besides.
     """
 
     model: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler
     generators: Sequence[np.random.Generator] = ()
-    curves: dict[str, list[Any]] = field(default_factory=dict)  # name -> one entry per epoch
+    curves: dict[str, list[Any]] = field(
+        default_factory=dict
+    )  # name -> one entry per epoch
     epoch: int = 0  # epochs done
 
     def save(self, file: Path) -> None:
         """Write a checkpoint in one step."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors = {
+            f"model.{name}": value for name, value in self.model.state_dict().items()
+        }
         for index, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+            tensors |= {
+                f"optimizer.{index}.{name}": value for name, value in values.items()
+            }
         tensors["torch"] = torch.get_rng_state()
         numbers = {
             "epoch": self.epoch,
             "curves": self.curves,
             "groups": self.optimizer.state_dict()["param_groups"],
             "scheduler": self.scheduler.state_dict(),
-            "generators": [generator.bit_generator.state for generator in self.generators],
+            "generators": [
+                generator.bit_generator.state for generator in self.generators
+            ],
         }
         content = safetensors.torch.save(
-            {name: value.detach().contiguous() for name, value in tensors.items()}, {"numbers": json.dumps(numbers)}
+            {name: value.detach().contiguous() for name, value in tensors.items()},
+            {"numbers": json.dumps(numbers)},
         )
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, content)
 
     def load(self, file: Path) -> None:
-        """Continue from a checkpoint. Raises TrainingError for a file that is none, or that of another network."""
+        """Continue from a checkpoint. Raises TrainingError for a file that is none, or
+        that of another network.
+        """
         try:
             with safe_open(file, "pt") as content:
                 numbers = json.loads(content.metadata()["numbers"])
@@ -104,18 +136,35 @@ class State:
             for name, value in _part(tensors, "optimizer").items():
                 index, key = name.split(".")
                 state.setdefault(int(index), {})[key] = value
-            self.optimizer.load_state_dict({"state": state, "param_groups": numbers["groups"]})
+            self.optimizer.load_state_dict(
+                {"state": state, "param_groups": numbers["groups"]}
+            )
             self.scheduler.load_state_dict(numbers["scheduler"])
-            for generator, drawn in zip(self.generators, numbers["generators"], strict=True):
+            for generator, drawn in zip(
+                self.generators, numbers["generators"], strict=True
+            ):
                 generator.bit_generator.state = drawn
             torch.set_rng_state(tensors["torch"])
             self.curves, self.epoch = numbers["curves"], numbers["epoch"]
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise TrainingError(f"{file} is no checkpoint of this network ({error}); remove it and run again") from None
+        except (
+            SafetensorError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            raise TrainingError(
+                f"{file} is no checkpoint of this network ({error}); remove it and run "
+                "again"
+            ) from None
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+    return {
+        name.removeprefix(f"{prefix}."): value
+        for name, value in tensors.items()
+        if name.startswith(f"{prefix}.")
+    }
 
 
 def fit(
@@ -125,16 +174,24 @@ def fit(
     checkpoint: Path | None = None,
     description: str = "training",
 ) -> dict[str, list[Any]]:
-    """Train to `epochs` epochs, from the checkpoint where there is one, and write a checkpoint after each epoch.
+    """Train to `epochs` epochs, from the checkpoint where there is one, and write a
+    checkpoint after each epoch.
 
-    `train_epoch` trains one epoch and returns its numbers, each a number or one per seed; the curves of these are
-    returned, one entry per epoch. The checkpoint stays: whoever has stored the result removes it.
-    Raises TrainingError for a damaged checkpoint.
+    `train_epoch` trains one epoch and returns its numbers, each a number or one per
+    seed; the curves of these are returned, one entry per epoch. The checkpoint stays:
+    whoever has stored the result removes it. Raises TrainingError for a damaged
+    checkpoint.
     """
     if checkpoint is not None and checkpoint.is_file():
         state.load(checkpoint)
     silent = None if rank() == 0 else True
-    with tqdm(total=epochs, initial=state.epoch, desc=description, unit="epoch", disable=silent) as bar:
+    with tqdm(
+        total=epochs,
+        initial=state.epoch,
+        desc=description,
+        unit="epoch",
+        disable=silent,
+    ) as bar:
         while state.epoch < epochs:
             numbers = train_epoch()
             for name, value in numbers.items():
@@ -142,6 +199,11 @@ def fit(
             state.epoch += 1
             if checkpoint is not None and rank() == 0:
                 state.save(checkpoint)
-            bar.set_postfix({name: f"{torch.tensor(value).mean():.4f}" for name, value in numbers.items()})
+            bar.set_postfix(
+                {
+                    name: f"{torch.tensor(value).mean():.4f}"
+                    for name, value in numbers.items()
+                }
+            )
             bar.update()
     return state.curves

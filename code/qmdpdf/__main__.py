@@ -17,16 +17,37 @@ from qmdpdf.weave import weave
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Render one document. Returns the exit status: 0, 1 for an error in the sources, 130 for Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="qmdpdf", description="Render a Quarto document to PDF without Quarto.")
+    """Render one document. Returns the exit status: 0, 1 for an error in the sources,
+    130 for Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(
+        prog="qmdpdf", description="Render a Quarto document to PDF without Quarto."
+    )
     parser.add_argument("document", type=Path, help="the .qmd file")
-    parser.add_argument("-o", "--output", type=Path, help="the PDF to write (default: beside the document)")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep Markdown, LaTeX, figures and log in FOLDER")
     parser.add_argument(
-        "--reuse", type=Path, metavar="FOLDER", help="keep results in FOLDER, reuse them if nothing changed"
+        "-o",
+        "--output",
+        type=Path,
+        help="the PDF to write (default: beside the document)",
     )
     parser.add_argument(
-        "--depends", type=Path, nargs="*", default=[], help="files and folders that the results depend on"
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep Markdown, LaTeX, figures and log in FOLDER",
+    )
+    parser.add_argument(
+        "--reuse",
+        type=Path,
+        metavar="FOLDER",
+        help="keep results in FOLDER, reuse them if nothing changed",
+    )
+    parser.add_argument(
+        "--depends",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="files and folders that the results depend on",
     )
     options = parser.parse_args(arguments)
     target = options.output or options.document.with_suffix(".pdf")
@@ -40,12 +61,18 @@ def main(arguments: list[str] | None = None) -> int:
             document = read(options.document)
             name = key(document, options.depends) if options.reuse else ""
             if options.reuse and restore(document, options.reuse, name):
-                print("  chunks and all they depend on are unchanged: their results are reused")
+                print(
+                    "  chunks and all they depend on are unchanged: their results are "
+                    "reused"
+                )
             else:
                 execute(document)
                 if options.reuse:
                     keep(document, options.reuse, name)
-            markdown, latex = weave(document, folder.resolve()), options.reuse and options.reuse.resolve() / "latex"
+            markdown, latex = (
+                weave(document, folder.resolve()),
+                options.reuse and options.reuse.resolve() / "latex",
+            )
             publish(convert(document, markdown, folder.resolve(), latex), target)
     except (QmdError, OSError) as error:  # such as a full disk
         print(f"error: {error}", file=sys.stderr)

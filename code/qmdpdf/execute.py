@@ -1,4 +1,6 @@
-"""Stage 2, execute: run the chunks and the inline expressions of a document in one Jupyter kernel."""
+"""Stage 2, execute: run the chunks and the inline expressions of a document in one
+Jupyter kernel.
+"""
 
 import ast
 import contextlib
@@ -27,18 +29,32 @@ InlineBackend.instance().figure_formats = {{{!r}}}
 
 
 def execute(document: Document, figures: str = "pdf") -> None:
-    """Run all cells in order, in place. Text cells get their inline expressions replaced by Markdown.
+    """Run all cells in order, in place. Text cells get their inline expressions
+    replaced by Markdown.
 
     `figures` is their format.
 
-    Raises QmdError with file and line, and the traceback, where a chunk or an expression raises.
+    Raises QmdError with file and line, and the traceback, where a chunk or an
+    expression raises.
     """
     cells = document.notebook.cells
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP.format(figures)), *cells])
-    folder = document.root if _execute_dir(document) == "project" else document.path.parent
-    todo = [cell for cell in cells if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(SETUP.format(figures)), *cells]
+    )
+    folder = (
+        document.root if _execute_dir(document) == "project" else document.path.parent
+    )
+    todo = [
+        cell
+        for cell in cells
+        if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)
+    ]
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
-    with tempfile.TemporaryDirectory() as sockets, _client(notebook, folder, sockets) as client, bar:
+    with (
+        tempfile.TemporaryDirectory() as sockets,
+        _client(notebook, folder, sockets) as client,
+        bar,
+    ):
         client.execute_cell(notebook.cells[0], 0, store_history=False)
         for index, cell in enumerate(notebook.cells[1:], 1):
             if cell.cell_type == "markdown":
@@ -50,19 +66,38 @@ def execute(document: Document, figures: str = "pdf") -> None:
                 except CellExecutionError as error:
                     raise QmdError(_explain(error, cell, document)) from None
                 except DeadKernelError:
-                    raise QmdError(f"{cell.metadata['where']}: the kernel died in this chunk") from None
+                    raise QmdError(
+                        f"{cell.metadata['where']}: the kernel died in this chunk"
+                    ) from None
                 name = cell.metadata["options"].get("label", "")
-                bar.write(f"  {time.perf_counter() - start:6.2f} s  {cell.metadata['where']} {name}".rstrip())
+                bar.write(
+                    (
+                        f"  {time.perf_counter() - start:6.2f} s  "
+                        f"{cell.metadata['where']} "
+                        f"{name}"
+                    ).rstrip()
+                )
                 bar.update()
 
 
 @contextlib.contextmanager
-def _client(notebook: nbformat.NotebookNode, folder: Path, sockets: str) -> Iterator[NotebookClient]:
-    """A client with a running kernel that talks through sockets in a private folder, not through open ports."""
-    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=f"{sockets}/kernel.json")
+def _client(
+    notebook: nbformat.NotebookNode, folder: Path, sockets: str
+) -> Iterator[NotebookClient]:
+    """A client with a running kernel that talks through sockets in a private folder,
+    not through open ports.
+    """
+    manager = AsyncKernelManager(
+        kernel_name="python3", transport="ipc", connection_file=f"{sockets}/kernel.json"
+    )
     resources = {"metadata": {"path": folder}}
     client = NotebookClient(
-        notebook, km=manager, timeout=None, coalesce_streams=True, resources=resources, shutdown_kernel="immediate"
+        notebook,
+        km=manager,
+        timeout=None,
+        coalesce_streams=True,
+        resources=resources,
+        shutdown_kernel="immediate",
     )
     with client.setup_kernel(cleanup_kc=True):  # also after an error or Ctrl-C
         yield client
@@ -73,34 +108,56 @@ def _execute_dir(document: Document) -> str:
     return project.get("execute-dir", "file")
 
 
-def _explain(error: CellExecutionError, cell: nbformat.NotebookNode, document: Document) -> str:
+def _explain(
+    error: CellExecutionError, cell: nbformat.NotebookNode, document: Document
+) -> str:
     """File, line and traceback of a chunk that raised."""
     trace = ANSI.sub("", error.traceback)
     inside = re.findall(rf"Cell In\[{cell.execution_count}\], line (\d+)", trace)
     offset = int(inside[-1]) - 1 if inside else 0
     line = document.lines[cell.metadata["first"] + cell.metadata["skipped"] + offset]
-    return f"{line.where}: the chunk raised {error.ename}: {ANSI.sub('', error.evalue)}\n{trace}"
+    return (
+        f"{line.where}: the chunk raised {error.ename}: "
+        f"{ANSI.sub('', error.evalue)}\n{trace}"
+    )
 
 
-def _evaluate_inline(client: NotebookClient, cell: nbformat.NotebookNode, document: Document) -> None:
-    """Evaluate the inline expressions of a text cell, keep their values in its metadata, and insert them."""
-    expressions = {str(i): match[1] for i, match in enumerate(INLINE.finditer(cell.source))}
+def _evaluate_inline(
+    client: NotebookClient, cell: nbformat.NotebookNode, document: Document
+) -> None:
+    """Evaluate the inline expressions of a text cell, keep their values in its
+    metadata, and insert them.
+    """
+    expressions = {
+        str(i): match[1] for i, match in enumerate(INLINE.finditer(cell.source))
+    }
     if not expressions:
         return
-    reply = client.wait_for_reply(client.kc.execute("", user_expressions=expressions, store_history=False))
+    reply = client.wait_for_reply(
+        client.kc.execute("", user_expressions=expressions, store_history=False)
+    )
     values = reply["content"]["user_expressions"].values()
     for match, value in zip(INLINE.finditer(cell.source), values, strict=True):
         if value["status"] != "ok":
             where = _inline_where(cell, match, document)
-            raise QmdError(f"{where}: inline `{match[1]}` raised {value['ename']}: {value['evalue']}")
+            raise QmdError(
+                f"{where}: inline `{match[1]}` raised {value['ename']}: "
+                f"{value['evalue']}"
+            )
     cell.metadata["inline"] = [
-        {"text": _inline_markdown(value["data"]), "escaped": "text/markdown" not in value["data"]} for value in values
+        {
+            "text": _inline_markdown(value["data"]),
+            "escaped": "text/markdown" not in value["data"],
+        }
+        for value in values
     ]
     insert_inline(cell, document)
 
 
 def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
-    """Replace each inline expression of a text cell by its value from `cell.metadata["inline"]`."""
+    """Replace each inline expression of a text cell by its value from
+    `cell.metadata["inline"]`.
+    """
     values = iter(cell.metadata["inline"])
 
     def replace(match: re.Match) -> str:
@@ -109,21 +166,32 @@ def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
         dollars = re.findall(r"(?<!\\)\$+", re.sub(r"`[^`]*`", "", paragraph))
         if len(dollars) % 2 and "\\" in value["text"] and value["escaped"]:
             where = _inline_where(cell, match, document)
-            raise QmdError(f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it in display.Markdown")
+            raise QmdError(
+                f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it "
+                "in display.Markdown"
+            )
         return value["text"]
 
     cell.source = INLINE.sub(replace, cell.source)
 
 
-def _inline_where(cell: nbformat.NotebookNode, match: re.Match, document: Document) -> str:
-    return document.lines[cell.metadata["first"] + cell.source[: match.start()].count("\n")].where
+def _inline_where(
+    cell: nbformat.NotebookNode, match: re.Match, document: Document
+) -> str:
+    return document.lines[
+        cell.metadata["first"] + cell.source[: match.start()].count("\n")
+    ].where
 
 
 def _inline_markdown(data: dict[str, Any]) -> str:
-    """A value as Markdown: `display.Markdown` as it is, anything else as literal text, as in Quarto."""
+    """A value as Markdown: `display.Markdown` as it is, anything else as literal text,
+    as in Quarto.
+    """
     if "text/markdown" in data:
         return data["text/markdown"]
     text = data["text/plain"]
     if text.startswith(("'", '"')):
-        return re.sub(rf"([{re.escape(string.punctuation)}])", r"\\\1", ast.literal_eval(text))
+        return re.sub(
+            rf"([{re.escape(string.punctuation)}])", r"\\\1", ast.literal_eval(text)
+        )
     return re.sub(r"([\\`*_{}\[\]<>#$^~|@])", r"\\\1", text)

@@ -1,7 +1,8 @@
 """Between stages 1 and 2, reuse: an edit of prose alone need not run the chunks again.
 
-The results of the last execution are kept in a folder under a key of everything that could change them: the chunks, the
-inline expressions, the labelled and displayed parts of the text (which chunks may read), and the files they depend on.
+The results of the last execution are kept in a folder under a key of everything that
+could change them: the chunks, the inline expressions, the labelled and displayed parts
+of the text (which chunks may read), and the files they depend on.
 """
 
 import hashlib
@@ -18,8 +19,12 @@ from qmdpdf.source import Document
 
 
 def key(document: Document, depends: list[Path]) -> str:
-    """A digest of all that the results of a document's chunks may depend on. `depends` are files and folders."""
-    digest = hashlib.sha256(f"{sys.version} {os.environ.get('SOURCE_DATE_EPOCH')}".encode())
+    """A digest of all that the results of a document's chunks may depend on. `depends`
+    are files and folders.
+    """
+    digest = hashlib.sha256(
+        f"{sys.version} {os.environ.get('SOURCE_DATE_EPOCH')}".encode()
+    )
     for cell in document.notebook.cells:
         if cell.cell_type == "code":
             parts = [cell.source, str(cell.metadata["options"].get("eval", True))]
@@ -30,16 +35,26 @@ def key(document: Document, depends: list[Path]) -> str:
         digest.update("\0".join(parts).encode() + b"\1")
     for path in depends:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts and ".egg-info" not in file.parent.name:
-                digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+            if (
+                file.is_file()
+                and "__pycache__" not in file.parts
+                and ".egg-info" not in file.parent.name
+            ):
+                digest.update(
+                    f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
+                )
     return digest.hexdigest()
 
 
 def restore(document: Document, folder: Path, name: str) -> bool:
-    """Fill in the results kept as `name`. Returns whether there were any; what cannot be read does not count."""
+    """Fill in the results kept as `name`. Returns whether there were any; what cannot
+    be read does not count.
+    """
     try:
         kept = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        results = [cell["outputs"] if "outputs" in cell else cell["inline"] for cell in kept]
+        results = [
+            cell["outputs"] if "outputs" in cell else cell["inline"] for cell in kept
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     for cell, result in zip(document.notebook.cells, results, strict=True):
@@ -52,9 +67,13 @@ def restore(document: Document, folder: Path, name: str) -> bool:
 
 
 def keep(document: Document, folder: Path, name: str) -> None:
-    """Keep the results of an executed document as `name`, in one step, and drop older ones."""
+    """Keep the results of an executed document as `name`, in one step, and drop older
+    ones.
+    """
     results = [
-        {"outputs": cell.outputs} if cell.cell_type == "code" else {"inline": cell.metadata.get("inline", [])}
+        {"outputs": cell.outputs}
+        if cell.cell_type == "code"
+        else {"inline": cell.metadata.get("inline", [])}
         for cell in document.notebook.cells
     ]
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""One thread, for tests whose arrays are so small that more threads would only wait for each other."""
+"""One thread, for tests whose arrays are so small that more threads would only wait for
+each other.
+"""
 
 import pytest
 import torch

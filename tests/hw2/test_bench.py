@@ -17,15 +17,21 @@ from hw2.data import imagenette as dataset
 from hw2.runs import RunError
 from hw2.tasks import imagenette
 
-TINY = imagenette.Config(widths=(8, 16), blocks=(0, 1), groups=4, optimizer="sgd", batch_size=10, epochs=3)
-SMALL = bench.Settings(ours=TINY, fast=TINY, target=2.0, trainings=2, batch_size=8, workers=0)
+TINY = imagenette.Config(
+    widths=(8, 16), blocks=(0, 1), groups=4, optimizer="sgd", batch_size=10, epochs=3
+)
+SMALL = bench.Settings(
+    ours=TINY, fast=TINY, target=2.0, trainings=2, batch_size=8, workers=0
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    """Three training images and one test image of each class, as an archive and as the data set of both modules."""
+    """Three training images and one test image of each class, as an archive and as the
+    data set of both modules.
+    """
     file = tmp_path / "small.tar"
     with tarfile.open(file, "w") as content:
         for place, folder in enumerate(dataset.CLASSES):
@@ -38,7 +44,9 @@ def archive(tmp_path, monkeypatch):
                     info.size = buffer.tell()
                     content.addfile(info, io.BytesIO(buffer.getvalue()))
     parts = dataset.decode(file)
-    source = DataFile("small.tar", "0" * 64, file.stat().st_size, "here", lambda path: None)
+    source = DataFile(
+        "small.tar", "0" * 64, file.stat().st_size, "here", lambda path: None
+    )
     found = dataset.Imagenette(parts["train"], parts["val"], source, "")
     monkeypatch.setattr(imagenette, "load", lambda device: found)
     monkeypatch.setattr(bench.data, "locate", lambda _: file)
@@ -52,20 +60,31 @@ def test_everything_is_measured_and_recorded(archive, monkeypatch):
     assert bench.recorded() == [runs.load("bench", run.name)]
     summary = run.summary
     for name in ("ours", "resnet18", "usual"):
-        assert summary[f"{name}_images_per_second"] == pytest.approx(30 / summary[f"{name}_epoch_seconds"])
+        assert summary[f"{name}_images_per_second"] == pytest.approx(
+            30 / summary[f"{name}_epoch_seconds"]
+        )
     assert summary["usual_epochs"] >= 2
     assert summary["usual_accuracy"] < SMALL.target
-    assert summary["usual_seconds"] >= SMALL.patience * summary["ours_seconds"]["mean"] or summary["usual_epochs"] == 2
+    assert (
+        summary["usual_seconds"] >= SMALL.patience * summary["ours_seconds"]["mean"]
+        or summary["usual_epochs"] == 2
+    )
     assert 0 < summary["share_of_limit"] < 1
     lines = bench.table([run]).splitlines()
-    assert [line.split("|")[2].strip() for line in lines[2:]] == ["ours", "ResNet-18, our loader", "usual pipeline"]
+    assert [line.split("|")[2].strip() for line in lines[2:]] == [
+        "ours",
+        "ResNet-18, our loader",
+        "usual pipeline",
+    ]
     assert "at best after" in bench.to_target(run)
     assert "of which 0 reach" in bench.to_target(run)
 
 
 def test_a_result_of_another_training_is_stale(archive, monkeypatch):
     bench.measure(SMALL)
-    monkeypatch.setattr(bench, "SETTINGS", replace(SMALL, fast=replace(TINY, learning_rate=0.2)))
+    monkeypatch.setattr(
+        bench, "SETTINGS", replace(SMALL, fast=replace(TINY, learning_rate=0.2))
+    )
     with pytest.raises(RunError, match="is stale: the training it timed has changed"):
         bench.recorded()
 
@@ -74,19 +93,28 @@ def test_the_usual_pipeline_stops_where_it_has_the_accuracy(archive, tmp_path):
     settings = replace(SMALL, target=0.0)
     bench.extract(archive, tmp_path / "files")
     loader = bench.usual_loader(tmp_path / "files", settings)
-    numbers, _ = bench.usual_to_target(loader, imagenette.load(None).test, settings, limit=1e9)
+    numbers, _ = bench.usual_to_target(
+        loader, imagenette.load(None).test, settings, limit=1e9
+    )
     assert numbers["usual_epochs"] == 2  # the second one is timed in any case
 
 
 def test_both_loaders_give_the_same_images(archive, tmp_path):
     bench.extract(archive, tmp_path / "files")
-    loaders = [bench.usual_loader(tmp_path / "files", SMALL), bench.our_loader(imagenette.load(None).train, SMALL)]
+    loaders = [
+        bench.usual_loader(tmp_path / "files", SMALL),
+        bench.our_loader(imagenette.load(None).train, SMALL),
+    ]
     sums = []
     for loader in loaders:
         batches = list(loader)
         assert batches[0][0].shape == (8, 3, 64, 64)
         sums.append(
-            {(label.item(), round(image.sum().item())) for x, y in batches for image, label in zip(x, y, strict=True)}
+            {
+                (label.item(), round(image.sum().item()))
+                for x, y in batches
+                for image, label in zip(x, y, strict=True)
+            }
         )
     assert len(sums[0]) == 30
     assert len(sums[1]) == 24  # whole batches only
@@ -102,7 +130,8 @@ def test_the_peer_has_no_batch_norm():
 def test_operations_are_those_of_the_layers():
     config = imagenette.Config(widths=(8,), blocks=(0,), groups=4)
     convolution, classifier = 9 * 3 * 8 * 64 * 64, 8 * 10
-    # a product and a sum each; backward by the weights and, but for the image, by the input as well
+    # a product and a sum each; backward by the weights and, but for the image, by the
+    # input as well
     assert bench.operations(config) == 2 * (2 * convolution + 3 * classifier)
 
 

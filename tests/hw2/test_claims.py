@@ -1,4 +1,6 @@
-"""The engine must fail on a false claim, on a check that cannot fail, and on labels without claims and vice versa."""
+"""The engine must fail on a false claim, on a check that cannot fail, and on labels
+without claims and vice versa.
+"""
 
 import functools
 import re
@@ -21,18 +23,29 @@ def registry(monkeypatch):
     """An empty registry and a report whose labels the test chooses."""
     monkeypatch.setattr(claims, "_REGISTRY", {})
     monkeypatch.setattr(claims, "registry", lambda: claims._REGISTRY)
-    return lambda *places: monkeypatch.setattr(pages, "places", lambda: {place.label: place for place in places})
+    return lambda *places: monkeypatch.setattr(
+        pages, "places", lambda: {place.label: place for place in places}
+    )
 
 
-def register(label="eq-a", claimed=2 * x, mutants=None, check=lambda e: e.subs(x, 3) == 6):
+def register(
+    label="eq-a", claimed=2 * x, mutants=None, check=lambda e: e.subs(x, 3) == 6
+):
     claims.claim(
-        label, "doubling", method="substitution", domain="x = 3", claimed=claimed, mutants=mutants or {"x": x}
+        label,
+        "doubling",
+        method="substitution",
+        domain="x = 3",
+        claimed=claimed,
+        mutants=mutants or {"x": x},
     )(check)
     return claims._REGISTRY[label]
 
 
 def test_a_true_claim_holds_and_its_mutants_are_refuted(registry):
-    verdict = claims.examine(register(mutants={"lost factor": x, "square": x**2}), PLACE)
+    verdict = claims.examine(
+        register(mutants={"lost factor": x, "square": x**2}), PLACE
+    )
     assert (verdict.holds, verdict.refuted, verdict.tie) == (True, 2, "parsed")
 
 
@@ -42,7 +55,10 @@ def test_a_true_claim_holds_and_its_mutants_are_refuted(registry):
         ({"claimed": 3 * x, "mutants": {"m": x}}, "its check refutes it"),
         ({"mutants": {"same": x + x, "other": x}}, "the mutant 'same' survives"),
         ({"check": lambda e: 1 / 0}, "its check raised ZeroDivisionError"),
-        ({"check": lambda e: e == 2 * x or e.undefined}, "raised on the mutant 'x': AttributeError"),
+        (
+            {"check": lambda e: e == 2 * x or e.undefined},
+            "raised on the mutant 'x': AttributeError",
+        ),
     ],
 )
 def test_a_bad_claim_does_not_hold(registry, kwargs, fault):
@@ -56,7 +72,9 @@ def test_a_claim_whose_label_is_not_in_the_report_does_not_hold(registry):
 
 def test_a_page_that_says_something_else_refutes_the_claim(registry):
     verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex="y = 3 x"))
-    assert verdict.faults == ("page.qmd:3: the page says 3*x, the checked claim is 2*x",)
+    assert verdict.faults == (
+        "page.qmd:3: the page says 3*x, the checked claim is 2*x",
+    )
 
 
 def test_claims_need_mutants_and_unique_labels(registry):
@@ -67,8 +85,15 @@ def test_claims_need_mutants_and_unique_labels(registry):
         register()
 
 
-def test_labels_without_a_claim_are_reported_but_definitions_and_tables_are_not(registry):
-    registry(PLACE, Place("thm-b", "p.qmd:9"), Place("eq-def-c", "p.qmd:10"), Place("tbl-d", "p.qmd:11"))
+def test_labels_without_a_claim_are_reported_but_definitions_and_tables_are_not(
+    registry,
+):
+    registry(
+        PLACE,
+        Place("thm-b", "p.qmd:9"),
+        Place("eq-def-c", "p.qmd:10"),
+        Place("tbl-d", "p.qmd:11"),
+    )
     register()
     assert len(claims.unclaimed()) == 1
     assert "p.qmd:9: thm-b has no claim" in claims.unclaimed()[0]
@@ -76,7 +101,12 @@ def test_labels_without_a_claim_are_reported_but_definitions_and_tables_are_not(
 
 @pytest.mark.parametrize(
     ("label", "only", "expected"),
-    [("eq-q6-conv", "q6", True), ("eq-q6-conv", "eq-q6-conv", True), ("eq-q6-conv", "q", False), ("eq-t1-a", "", True)],
+    [
+        ("eq-q6-conv", "q6", True),
+        ("eq-q6-conv", "eq-q6-conv", True),
+        ("eq-q6-conv", "q", False),
+        ("eq-t1-a", "", True),
+    ],
 )
 def test_only_selects_by_parts_of_the_label(label, only, expected):
     assert claims.matches(label, only) is expected
@@ -89,7 +119,9 @@ def report(monkeypatch, tmp_path):
     page.write_text("$$ y = 2 x $$ {#eq-a}")
     places = functools.cache(lambda: pages.find_places(expand(page)))
     monkeypatch.setattr(pages, "places", places)
-    monkeypatch.setattr(claims, "SHARED", ["eq-a"])  # another process knows nothing of it
+    monkeypatch.setattr(
+        claims, "SHARED", ["eq-a"]
+    )  # another process knows nothing of it
     yield page
     for cached in (claims._others, claims.verdicts):
         cached.cache_clear()
@@ -102,7 +134,9 @@ def test_the_render_stops_at_a_false_claim(registry, report):
         claims.verdicts()
 
 
-def test_a_second_render_in_the_same_kernel_sees_the_changed_page(registry, report, capsys):
+def test_a_second_render_in_the_same_kernel_sees_the_changed_page(
+    registry, report, capsys
+):
     register()
     claims.ticks()
     assert "verified{eq-a}" in capsys.readouterr().out
@@ -116,8 +150,13 @@ def test_a_second_render_in_the_same_kernel_sees_the_changed_page(registry, repo
 def test_another_process_comes_to_the_same_verdicts():
     labels = ["eq-q6-conv", "eq-q6-pool"]
     found = claims.examine_elsewhere(labels)()
-    here = [claims.examine(claims.registry()[label], pages.places()[label]) for label in labels]
-    assert [replace(verdict, seconds=0) for verdict in found] == [replace(verdict, seconds=0) for verdict in here]
+    here = [
+        claims.examine(claims.registry()[label], pages.places()[label])
+        for label in labels
+    ]
+    assert [replace(verdict, seconds=0) for verdict in found] == [
+        replace(verdict, seconds=0) for verdict in here
+    ]
     assert all(verdict.holds and verdict.refuted for verdict in found)
 
 
@@ -131,7 +170,10 @@ def test_a_process_that_fails_is_a_failure():
 
 
 def test_the_report_asks_for_the_verdicts_after_the_ticks():
-    calls = re.findall(r"claims\.(ticks|verdicts)\(\)", (ROOT / "report" / "hw2.qmd").read_text(encoding="utf-8"))
+    calls = re.findall(
+        r"claims\.(ticks|verdicts)\(\)",
+        (ROOT / "report" / "hw2.qmd").read_text(encoding="utf-8"),
+    )
     assert calls == ["ticks", "verdicts"]
 
 

@@ -1,4 +1,5 @@
-"""`hw2 verify` on the real report, on a damaged copy of it, and on one part; what the other commands are given.
+"""`hw2 verify` on the real report, on a damaged copy of it, and on one part; what the
+other commands are given.
 
 `hw2 run` and `hw2 audit` are tested in test_experiments.py.
 """
@@ -37,7 +38,11 @@ def test_the_question_on_vgg_verifies(capsys):
 
 
 def test_a_factor_lost_on_the_page_is_found(copy, capsys):
-    change(copy / "theory" / "_q6-vgg.qmd", r"P_{\mathrm{conv}} = M \cdot M", r"P_{\mathrm{conv}} = M")
+    change(
+        copy / "theory" / "_q6-vgg.qmd",
+        r"P_{\mathrm{conv}} = M \cdot M",
+        r"P_{\mathrm{conv}} = M",
+    )
     assert main(["verify", "--only", "q6"]) == 1
     error = capsys.readouterr().err
     assert "_q6-vgg.qmd" in error
@@ -52,7 +57,9 @@ def test_a_factor_lost_on_the_page_is_found(copy, capsys):
         ("{#eq-q6-pool}", "{#eq-q6-pooling}", "eq-q6-pooling has no claim"),
     ],
 )
-def test_labels_and_claims_must_match_in_both_directions(copy, capsys, old, new, message):
+def test_labels_and_claims_must_match_in_both_directions(
+    copy, capsys, old, new, message
+):
     change(copy / "theory" / "_q6-vgg.qmd", old, new)
     assert main(["verify", "--only", "q6"]) == 1
     assert message in capsys.readouterr().err
@@ -70,14 +77,22 @@ def test_inspect_needs_a_pdf(capsys, tmp_path):
 
 def test_the_search_gets_its_storage_and_trials(monkeypatch, capsys):
     calls = []
-    monkeypatch.setattr(magic_search, "search", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(
+        magic_search, "search", lambda *arguments: calls.append(arguments)
+    )
     monkeypatch.setenv("HW2_STORAGE", "sqlite:///shared.db")
     assert main(["search", "--storage", "a study.db", "--trials", "3"]) == 0
     assert main(["search"]) == 0
-    assert calls == [("a study.db", 3), ("sqlite:///shared.db", magic_search.NETWORK.trials)]
+    assert calls == [
+        ("a study.db", 3),
+        ("sqlite:///shared.db", magic_search.NETWORK.trials),
+    ]
 
 
-@pytest.mark.parametrize("error", [DataError("magic04.data not found"), SearchError("the study is another one")])
+@pytest.mark.parametrize(
+    "error",
+    [DataError("magic04.data not found"), SearchError("the study is another one")],
+)
 def test_a_search_that_cannot_start_is_an_error(monkeypatch, capsys, error):
     def search(storage, trials):
         raise error

@@ -1,4 +1,6 @@
-"""Recording, reuse, resumption and audit of runs, on toy experiments: linear models of four inputs, two seeds."""
+"""Recording, reuse, resumption and audit of runs, on toy experiments: linear models of
+four inputs, two seeds.
+"""
 
 import hashlib
 import importlib
@@ -170,9 +172,18 @@ sys.exit(cli.main(["run", "toy/one"]))
 
 def start(tmp_path, **environment):
     """A process of its own that records the first toy experiment."""
-    environment = {"PYTHONPATH": tmp_path, "CHECKPOINTS": tmp_path / "checkpoints", "OMP_NUM_THREADS": 1} | environment
+    environment = {
+        "PYTHONPATH": tmp_path,
+        "CHECKPOINTS": tmp_path / "checkpoints",
+        "OMP_NUM_THREADS": 1,
+    } | environment
     environment = os.environ | {name: str(value) for name, value in environment.items()}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def edit(run, change) -> None:
@@ -182,11 +193,18 @@ def edit(run, change) -> None:
 
 
 def set_weights(run, weights, digest: bool) -> None:
-    """Put other weights into the place of the recorded ones, with their digest in the run or without."""
+    """Put other weights into the place of the recorded ones, with their digest in the
+    run or without.
+    """
     content = safetensors.torch.save(weights)
     run.weights_file.write_bytes(content)
     if digest:
-        edit(run, lambda r: r["provenance"].update(weights_sha256=hashlib.sha256(content).hexdigest()))
+        edit(
+            run,
+            lambda r: r["provenance"].update(
+                weights_sha256=hashlib.sha256(content).hexdigest()
+            ),
+        )
 
 
 # --- recording ---
@@ -199,7 +217,9 @@ def test_a_recorded_run_is_read_back(toy, recorded, tmp_path):
     assert [len(curve) for curve in run.curves["train_loss"]] == [4, 4]
     accuracy, weights = run.summary["test_accuracy"], runs.load_weights(run)
     assert accuracy["values"] == toy.evaluate(run.config, weights)["test_accuracy"]
-    assert accuracy["std"] == pytest.approx(torch.tensor(accuracy["values"], dtype=torch.float64).std().item())
+    assert accuracy["std"] == pytest.approx(
+        torch.tensor(accuracy["values"], dtype=torch.float64).std().item()
+    )
     assert min(accuracy["values"]) > 0.6
     assert run.summary["parameters"] == 5
     assert run.canary == toy.canary(run.config)
@@ -216,7 +236,10 @@ def test_only_outdated_runs_are_trained(toy, capsys):
     accuracy = experiments.get("toy", "two").summary["test_accuracy"]
     assert "toy/one: training, " in out
     assert "one.json not found" in out
-    assert f"test_accuracy {100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f} %" in out
+    assert (
+        f"test_accuracy {100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f} %"
+        in out
+    )
     toy.epochs.clear()
     assert main(["run"]) == 0
     assert toy.epochs == []
@@ -237,14 +260,21 @@ def test_a_key_selects_one_experiment_and_force_trains_what_is_good(toy, recorde
 def test_unknown_keys_name_the_known_ones(toy, capsys):
     for command in ("run", "audit"):
         assert main([command, "toy/three"]) == 1
-        assert "error: no experiment 'toy/three'; there are: toy/one, toy/two\n" in capsys.readouterr().err
+        assert (
+            "error: no experiment 'toy/three'; there are: toy/one, toy/two\n"
+            in capsys.readouterr().err
+        )
         assert main([command, "to"]) == 1
     with pytest.raises(runs.RunError, match="no experiment 'toy/three'"):
         experiments.get("toy", "three")
 
 
-def test_a_failed_experiment_does_not_keep_the_others_from_training(toy, capsys, monkeypatch):
-    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(learning_rate=float("inf")))
+def test_a_failed_experiment_does_not_keep_the_others_from_training(
+    toy, capsys, monkeypatch
+):
+    monkeypatch.setitem(
+        toy.EXPERIMENTS, "one", toy.experiment(learning_rate=float("inf"))
+    )
     assert main(["run"]) == 1
     assert "error: toy/one: " in capsys.readouterr().err
     assert experiments.outdated("toy/two") == ""
@@ -253,16 +283,35 @@ def test_a_failed_experiment_does_not_keep_the_others_from_training(toy, capsys,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda result: replace(result, config={"learning_rate": 0.3}), "trained with another config"),
-        (lambda result: replace(result, config=result.config | {"momentum": 0}), "momentum was 0, now there is none"),
-        (lambda result: replace(result, weights={k: -v for k, v in result.weights.items()}), "its weights as recorded"),
+        (
+            lambda result: replace(result, config={"learning_rate": 0.3}),
+            "trained with another config",
+        ),
+        (
+            lambda result: replace(result, config=result.config | {"momentum": 0}),
+            "momentum was 0, now there is none",
+        ),
+        (
+            lambda result: replace(
+                result, weights={k: -v for k, v in result.weights.items()}
+            ),
+            "its weights as recorded",
+        ),
         (lambda result: replace(result, weights={}), "cannot be evaluated"),
-        (lambda result: replace(result, summary={}), "test_accuracy is None, its weights give"),
+        (
+            lambda result: replace(result, summary={}),
+            "test_accuracy is None, its weights give",
+        ),
         (lambda result: replace(result, seeds=[1]), "2 curves for 1 seeds"),
-        (lambda result: replace(result, summary=result.summary | {"auc": [0.5]}), "no standard deviation"),
+        (
+            lambda result: replace(result, summary=result.summary | {"auc": [0.5]}),
+            "no standard deviation",
+        ),
     ],
 )
-def test_a_result_that_does_not_hold_is_not_recorded(toy, monkeypatch, tmp_path, change, message):
+def test_a_result_that_does_not_hold_is_not_recorded(
+    toy, monkeypatch, tmp_path, change, message
+):
     experiment = toy.experiment()
     wrong = replace(experiment, train=lambda folder: change(experiment.train(folder)))
     monkeypatch.setitem(toy.EXPERIMENTS, "one", wrong)
@@ -272,11 +321,16 @@ def test_a_result_that_does_not_hold_is_not_recorded(toy, monkeypatch, tmp_path,
     assert (tmp_path / "checkpoints" / "toy" / "one").is_dir()
 
 
-def test_weights_of_a_run_that_has_none_any_more_are_removed(toy, recorded, monkeypatch):
+def test_weights_of_a_run_that_has_none_any_more_are_removed(
+    toy, recorded, monkeypatch
+):
     assert recorded.weights_file.is_file()
     experiment = toy.experiment()
     bare = replace(
-        experiment, train=lambda folder: replace(experiment.train(folder), weights={}), evaluate=None, config=toy.CONFIG
+        experiment,
+        train=lambda folder: replace(experiment.train(folder), weights={}),
+        evaluate=None,
+        config=toy.CONFIG,
     )
     monkeypatch.setitem(toy.EXPERIMENTS, "one", bare)
     run = experiments.record("toy/one", fresh=True)
@@ -288,9 +342,14 @@ def test_weights_of_a_run_that_has_none_any_more_are_removed(toy, recorded, monk
 # --- stale runs ---
 
 
-def test_a_changed_hyper_parameter_makes_a_run_stale(toy, recorded, monkeypatch, capsys):
+def test_a_changed_hyper_parameter_makes_a_run_stale(
+    toy, recorded, monkeypatch, capsys
+):
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(learning_rate=0.2))
-    with pytest.raises(runs.RunError, match=r"one.json is stale: learning_rate was 0.1, now it is 0.2; train it again"):
+    with pytest.raises(
+        runs.RunError,
+        match=r"one.json is stale: learning_rate was 0.1, now it is 0.2; train it again",
+    ):
         experiments.get("toy", "one")
     assert main(["run", "toy/one"]) == 0
     assert "learning_rate was 0.1, now it is 0.2" in capsys.readouterr().out
@@ -300,14 +359,18 @@ def test_a_changed_hyper_parameter_makes_a_run_stale(toy, recorded, monkeypatch,
 def test_changed_training_code_makes_a_run_stale(toy, recorded, monkeypatch):
     loss = toy.loss
     monkeypatch.setattr(toy, "loss", lambda logits, y: loss(logits, 0.9 * y))
-    with pytest.raises(runs.RunError, match=r"one.json is stale: its first losses were"):
+    with pytest.raises(
+        runs.RunError, match=r"one.json is stale: its first losses were"
+    ):
         experiments.get("toy", "one")
     assert main(["audit", "toy/one"]) == 1
     assert main(["run", "toy/one"]) == 0
     assert experiments.get("toy", "one").canary != recorded.canary
 
 
-def test_a_new_hyper_parameter_is_stale_where_it_changes_the_training(toy, recorded, monkeypatch):
+def test_a_new_hyper_parameter_is_stale_where_it_changes_the_training(
+    toy, recorded, monkeypatch
+):
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.9))
     assert experiments.get("toy", "one") == recorded
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.5))
@@ -316,12 +379,19 @@ def test_a_new_hyper_parameter_is_stale_where_it_changes_the_training(toy, recor
 
 def test_nested_hyper_parameters_are_compared():
     old = {"net": {"width": 8, "act": "relu"}, "seed": 1}
-    assert experiments._changes(old, {"net": {"width": 8, "act": "relu", "depth": 2}, "seed": 1}) == []
+    assert (
+        experiments._changes(
+            old, {"net": {"width": 8, "act": "relu", "depth": 2}, "seed": 1}
+        )
+        == []
+    )
     assert experiments._changes(old, {"net": {"width": 9}, "seed": 1}) == [
         "net.width was 8, now it is 9",
         "net.act was 'relu', now there is none",
     ]
-    assert experiments._changes(old, {"net": 3, "seed": 1}) == [f"net was {old['net']!r}, now it is 3"]
+    assert experiments._changes(old, {"net": 3, "seed": 1}) == [
+        f"net was {old['net']!r}, now it is 3"
+    ]
 
 
 def test_a_run_on_other_data_is_stale(toy, recorded, monkeypatch):
@@ -340,7 +410,9 @@ def test_damaged_weights_are_a_reason_to_train(toy, recorded):
 # --- killed trainings ---
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(toy, monkeypatch, tmp_path, capsys):
+def test_a_killed_training_goes_on_to_the_same_weights(
+    toy, monkeypatch, tmp_path, capsys
+):
     expected = runs.load_weights(experiments.record("toy/one"))
     monkeypatch.setattr(runs, "RUNS", tmp_path / "again")
     toy.epochs.clear()
@@ -360,7 +432,12 @@ def test_of_two_processes_the_first_records(toy, monkeypatch, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    job = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     process = start(tmp_path, **job, RANK="1", LOCAL_RANK="1", RUNS=tmp_path / "runs")
     for name, value in (job | {"RANK": "0", "LOCAL_RANK": "0"}).items():
         monkeypatch.setenv(name, value)
@@ -374,15 +451,20 @@ def test_of_two_processes_the_first_records(toy, monkeypatch, tmp_path):
     assert not (tmp_path / "checkpoints" / "toy" / "one").exists()
 
 
-def test_the_seconds_of_a_resumed_training_are_those_that_led_to_the_result(toy, monkeypatch, tmp_path):
+def test_the_seconds_of_a_resumed_training_are_those_that_led_to_the_result(
+    toy, monkeypatch, tmp_path
+):
     interrupted(toy, monkeypatch, 6)
     folder = tmp_path / "checkpoints" / "toy" / "one"
     note = json.loads((folder / "origin.json").read_text())
     for file in folder.glob("*.safetensors"):
         os.utime(file, (note["started"], note["started"] + 50))
     interrupted(toy, monkeypatch, 1)
-    assert json.loads((folder / "origin.json").read_text())["seconds"] == pytest.approx(50)
-    # killed again before the next checkpoint: what the second attempt took led to nothing
+    assert json.loads((folder / "origin.json").read_text())["seconds"] == pytest.approx(
+        50
+    )
+    # killed again before the next checkpoint: what the second attempt took led to
+    # nothing
     for file in folder.iterdir():
         os.utime(file, (0, 0))
     start = time.perf_counter()
@@ -391,7 +473,9 @@ def test_the_seconds_of_a_resumed_training_are_those_that_led_to_the_result(toy,
 
 
 @pytest.mark.parametrize("change", ["config", "code", "data", "note"])
-def test_checkpoints_of_something_else_are_not_used(toy, monkeypatch, tmp_path, capsys, change):
+def test_checkpoints_of_something_else_are_not_used(
+    toy, monkeypatch, tmp_path, capsys, change
+):
     interrupted(toy, monkeypatch, 6)
     if change == "config":  # what the canary does not see
         monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(epochs=5))
@@ -399,7 +483,11 @@ def test_checkpoints_of_something_else_are_not_used(toy, monkeypatch, tmp_path, 
         loss = toy.loss
         monkeypatch.setattr(toy, "loss", lambda logits, y: loss(logits, 0.9 * y))
     elif change == "data":
-        monkeypatch.setitem(toy.EXPERIMENTS, "one", replace(toy.experiment(), data=replace(toy.FILE, sha256="0" * 64)))
+        monkeypatch.setitem(
+            toy.EXPERIMENTS,
+            "one",
+            replace(toy.experiment(), data=replace(toy.FILE, sha256="0" * 64)),
+        )
     else:
         (tmp_path / "checkpoints" / "toy" / "one" / "origin.json").write_text("")
     run = experiments.record("toy/one")
@@ -425,7 +513,9 @@ def test_a_damaged_checkpoint_is_refused_and_stays(toy, monkeypatch, tmp_path, c
     assert main(["run", "toy/one", "--force"]) == 0
 
 
-def test_a_kill_between_the_two_files_of_a_run_loses_nothing(toy, recorded, monkeypatch, capsys):
+def test_a_kill_between_the_two_files_of_a_run_loses_nothing(
+    toy, recorded, monkeypatch, capsys
+):
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(learning_rate=0.2))
     write = runs.write
 
@@ -437,13 +527,18 @@ def test_a_kill_between_the_two_files_of_a_run_loses_nothing(toy, recorded, monk
 
     monkeypatch.setattr(runs, "write", full)
     assert main(["run", "toy/one"]) == 1
-    assert "error: toy/one: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert (
+        "error: toy/one: [Errno 28] No space left on device" in capsys.readouterr().err
+    )
     monkeypatch.setattr(runs, "write", write)
     toy.epochs.clear()
     assert main(["run", "toy/one"]) == 0
     assert toy.epochs == []  # the last checkpoint has it all
     assert experiments.get("toy", "one").config["learning_rate"] == 0.2
-    assert sorted(file.name for file in recorded.file.parent.iterdir()) == ["one.json", "one.safetensors"]
+    assert sorted(file.name for file in recorded.file.parent.iterdir()) == [
+        "one.json",
+        "one.safetensors",
+    ]
 
 
 # --- audit ---
@@ -461,7 +556,9 @@ def test_a_good_run_passes_the_audit(toy, recorded, capsys):
 
 
 def by(amount):
-    """An edit of the accuracy of the second seed that is consistent: values, mean and standard deviation."""
+    """An edit of the accuracy of the second seed that is consistent: values, mean and
+    standard deviation.
+    """
 
     def change(run):
         values = run.summary["test_accuracy"]["values"]
@@ -474,18 +571,43 @@ def by(amount):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (by(0.002), r"one.json: test_accuracy of seed 2 is .*, but its weights give .* restore both files from git"),
-        (lambda run: set_weights(run, {k: -v for k, v in runs.load_weights(run).items()}, False), "SHA-256"),
         (
-            lambda run: set_weights(run, {k: -v for k, v in runs.load_weights(run).items()}, True),
+            by(0.002),
+            r"one.json: test_accuracy of seed 2 is .*, but its weights give .* restore both files from git",
+        ),
+        (
+            lambda run: set_weights(
+                run, {k: -v for k, v in runs.load_weights(run).items()}, False
+            ),
+            "SHA-256",
+        ),
+        (
+            lambda run: set_weights(
+                run, {k: -v for k, v in runs.load_weights(run).items()}, True
+            ),
             "but its weights give",
         ),
-        (lambda run: set_weights(run, {"1.weight": torch.ones(2)}, True), r"one.safetensors cannot be evaluated"),
-        (lambda run: run.file.write_text(run.file.read_text()[:-20]), "one.json is damaged"),
+        (
+            lambda run: set_weights(run, {"1.weight": torch.ones(2)}, True),
+            r"one.safetensors cannot be evaluated",
+        ),
+        (
+            lambda run: run.file.write_text(run.file.read_text()[:-20]),
+            "one.json is damaged",
+        ),
         (lambda run: run.file.unlink(), "one.json not found"),
-        (lambda run: edit(run, lambda r: r["summary"].pop("test_accuracy")), "test_accuracy is None"),
-        (lambda run: edit(run, lambda r: r["summary"].update(test_accuracy=0.9)), "test_accuracy is 0.9"),
-        (lambda run: edit(run, lambda r: r["provenance"].pop("data_sha256")), "its data had SHA-256 None"),
+        (
+            lambda run: edit(run, lambda r: r["summary"].pop("test_accuracy")),
+            "test_accuracy is None",
+        ),
+        (
+            lambda run: edit(run, lambda r: r["summary"].update(test_accuracy=0.9)),
+            "test_accuracy is 0.9",
+        ),
+        (
+            lambda run: edit(run, lambda r: r["provenance"].pop("data_sha256")),
+            "its data had SHA-256 None",
+        ),
     ],
 )
 def test_what_the_audit_refuses(recorded, capsys, damage, message):
@@ -508,12 +630,19 @@ def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):
     assert main(["audit", "toy/one"]) == 1  # nothing was audited
     printed = capsys.readouterr()
     assert "not audited, its data is not at hand" in printed.out
-    assert f"Put it (SHA-256 {toy.FILE.sha256}, 2 bytes) into {tmp_path / 'data'}" in printed.err
+    assert (
+        f"Put it (SHA-256 {toy.FILE.sha256}, 2 bytes) into {tmp_path / 'data'}"
+        in printed.err
+    )
     assert "error" not in printed.err
 
 
-def test_what_was_not_audited_is_no_failure_beside_what_was(toy, recorded, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(toy.EXPERIMENTS, "two", replace(toy.EXPERIMENTS["two"], evaluate=None))
+def test_what_was_not_audited_is_no_failure_beside_what_was(
+    toy, recorded, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(
+        toy.EXPERIMENTS, "two", replace(toy.EXPERIMENTS["two"], evaluate=None)
+    )
     experiments.record("toy/two")
     (tmp_path / "data" / "points.txt").unlink()
     assert main(["audit"]) == 0
@@ -530,7 +659,9 @@ def test_without_the_data_nothing_is_trained(toy, tmp_path, capsys):
 
 
 def test_the_experiments_of_the_report_are_complete():
-    """The real registry, without training: keys, configs that JSON can hold, data files."""
+    """The real registry, without training: keys, configs that JSON can hold, data
+    files.
+    """
     found = experiments.registry()
     assert found
     for key, experiment in found.items():

@@ -48,10 +48,14 @@ def test_a_missing_section_is_named_with_its_line(tmp_path, page):
 
 def test_a_label_that_nothing_refers_to_is_named(page):
     page.write_text(PAGE.replace("@eq-b", "nothing"))
-    assert inspect.unreferenced(expand(page)) == ["eq-b is never referred to; write @eq-b or drop it"]
+    assert inspect.unreferenced(expand(page)) == [
+        "eq-b is never referred to; write @eq-b or drop it"
+    ]
 
 
 @pytest.mark.parametrize("mark", ["??", "?@eq-b"])
 def test_an_open_reference_in_the_text_is_found(tmp_path, page, monkeypatch, mark):
     monkeypatch.setattr("pypdf.PageObject.extract_text", lambda self: f"as in {mark}")
-    assert "unresolved reference" in inspect.faults(pdf(tmp_path, "First part"), page)[0]
+    assert (
+        "unresolved reference" in inspect.faults(pdf(tmp_path, "First part"), page)[0]
+    )

@@ -1,4 +1,6 @@
-"""Finding labels in the sources, and comparing the page's LaTeX with sympy expressions."""
+"""Finding labels in the sources, and comparing the page's LaTeX with sympy
+expressions.
+"""
 
 from pathlib import Path
 
@@ -48,7 +50,13 @@ def test_places(tmp_path: Path):
     assert found["eq-two"].latex == "e = f"
     assert found["eq-two"].where.endswith("page.qmd:8")
     assert found["eq-four"].printed
-    assert [place.needs_claim for place in found.values()] == [True, True, True, True, False]
+    assert [place.needs_claim for place in found.values()] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +64,10 @@ def test_places(tmp_path: Path):
     [
         (r"P = M \cdot M \cdot C_{\mathrm{in}} \cdot N + N", M * M * C_in * N + N),
         (r"P &= M^2 \, C_{\mathrm{in}} N + N,", M**2 * C_in * N + N),
-        (r"h = \left\lfloor \frac{M + 1}{2} \right\rfloor \qquad (M > 0)", sp.floor((M + 1) / 2)),
+        (
+            r"h = \left\lfloor \frac{M + 1}{2} \right\rfloor \qquad (M > 0)",
+            sp.floor((M + 1) / 2),
+        ),
         (r"\sigma = \sqrt{\frac{2}{M}}", sp.sqrt(2 / M)),
         (r"p = q^{-M d_1^\star}", q ** (-M * d_star)),
         (r"c = \frac{4 M}{3 \sqrt{2 \pi q}}", 4 * M / (3 * sp.sqrt(2 * sp.pi * q))),

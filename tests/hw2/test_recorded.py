@@ -1,4 +1,6 @@
-"""The recorded runs that the project ships: each is what today's code gives, and choices are what a search found."""
+"""The recorded runs that the project ships: each is what today's code gives, and
+choices are what a search found.
+"""
 
 from dataclasses import asdict
 
@@ -28,4 +30,7 @@ def test_the_tree_models_are_the_best_of_their_searches(name):
 
 
 def test_the_first_initialization_is_another_one_than_those_it_is_compared_with():
-    assert magic.Config().initialization not in experiments.get("magic", "initializations").summary
+    assert (
+        magic.Config().initialization
+        not in experiments.get("magic", "initializations").summary
+    )

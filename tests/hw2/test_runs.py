@@ -1,4 +1,6 @@
-"""Recorded runs: what is written is read back, and what was damaged, edited or has become stale is refused."""
+"""Recorded runs: what is written is read back, and what was damaged, edited or has
+become stale is refused.
+"""
 
 import dataclasses
 import json
@@ -40,7 +42,10 @@ def test_a_run_and_its_weights_are_read_back(folder):
     run = runs.load("toy", "one")
     assert dataclasses.replace(run, provenance=RUN.provenance) == RUN
     assert torch.equal(runs.load_weights(run)["layer.weight"], WEIGHTS["layer.weight"])
-    assert sorted(file.name for file in (folder / "toy").iterdir()) == ["one.json", "one.safetensors"]
+    assert sorted(file.name for file in (folder / "toy").iterdir()) == [
+        "one.json",
+        "one.safetensors",
+    ]
 
 
 def test_over_seeds_is_the_mean_and_the_sample_standard_deviation():
@@ -57,17 +62,47 @@ def test_a_missing_run_names_the_remedy():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r["summary"]["test_accuracy"].update(mean=0.95), "mean or std of test_accuracy"),
-        (lambda r: r["summary"]["test_accuracy"].update(values=[0.8, 0.91]), "mean or std of test_accuracy"),
-        (lambda r: r["summary"]["test_accuracy"]["values"].append(0.99), "values of 2 seeds"),
-        (lambda r: r["summary"]["test_accuracy"].update(mean=[0.85]), "values of 2 seeds"),
-        (lambda r: r["summary"]["test_accuracy"].pop("std"), "expected a number, or mean, std and values"),
-        (lambda r: r["summary"].update(test_accuracy=[0.8, 0.9]), "expected a number, or mean, std and values"),
-        (lambda r: r["summary"].update(parameters="many"), "one.json: in summary 'many' stands where a number belongs"),
-        (lambda r: r["curves"].update(train_loss=1.0), "train_loss is no list of curves"),
-        (lambda r: r["curves"].update(train_loss=[1.0, 0.5]), "train_loss is no list of curves"),
+        (
+            lambda r: r["summary"]["test_accuracy"].update(mean=0.95),
+            "mean or std of test_accuracy",
+        ),
+        (
+            lambda r: r["summary"]["test_accuracy"].update(values=[0.8, 0.91]),
+            "mean or std of test_accuracy",
+        ),
+        (
+            lambda r: r["summary"]["test_accuracy"]["values"].append(0.99),
+            "values of 2 seeds",
+        ),
+        (
+            lambda r: r["summary"]["test_accuracy"].update(mean=[0.85]),
+            "values of 2 seeds",
+        ),
+        (
+            lambda r: r["summary"]["test_accuracy"].pop("std"),
+            "expected a number, or mean, std and values",
+        ),
+        (
+            lambda r: r["summary"].update(test_accuracy=[0.8, 0.9]),
+            "expected a number, or mean, std and values",
+        ),
+        (
+            lambda r: r["summary"].update(parameters="many"),
+            "one.json: in summary 'many' stands where a number belongs",
+        ),
+        (
+            lambda r: r["curves"].update(train_loss=1.0),
+            "train_loss is no list of curves",
+        ),
+        (
+            lambda r: r["curves"].update(train_loss=[1.0, 0.5]),
+            "train_loss is no list of curves",
+        ),
         (lambda r: r["curves"]["train_loss"].pop(), "1 curves for 2 seeds"),
-        (lambda r: r["curves"]["train_loss"][0].append(math.nan), "curves contains nan"),
+        (
+            lambda r: r["curves"]["train_loss"][0].append(math.nan),
+            "curves contains nan",
+        ),
         (lambda r: r["canary"].append(math.inf), "canary contains inf"),
         (lambda r: r.pop("seeds"), "expected the keys"),
         (lambda r: r.update(extra=1), "expected the keys"),
@@ -90,11 +125,15 @@ def test_a_truncated_run_is_refused(content):
         runs.load("toy", "one")
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: data[:-1] + b"\1"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: b"", lambda data: data[:-1] + b"\1"]
+)
 def test_damaged_weights_are_refused(damage):
     runs.save(RUN, WEIGHTS)
     RUN.weights_file.write_bytes(damage(RUN.weights_file.read_bytes()))
-    with pytest.raises(runs.RunError, match=r"one.safetensors has SHA-256 .* restore both"):
+    with pytest.raises(
+        runs.RunError, match=r"one.safetensors has SHA-256 .* restore both"
+    ):
         runs.load_weights(runs.load("toy", "one"))
 
 
@@ -118,14 +157,20 @@ def test_a_bad_run_is_not_written_and_the_good_one_stays(folder):
     runs.save(RUN, WEIGHTS)
     before = {file: file.read_bytes() for file in (folder / "toy").iterdir()}
     with pytest.raises(runs.RunError, match="canary contains nan"):
-        runs.save(dataclasses.replace(RUN, canary=[math.nan]), {"layer.weight": torch.zeros(1)})
+        runs.save(
+            dataclasses.replace(RUN, canary=[math.nan]),
+            {"layer.weight": torch.zeros(1)},
+        )
     assert {file: file.read_bytes() for file in (folder / "toy").iterdir()} == before
 
 
 def test_the_canary_of_unchanged_code_is_silent_and_that_of_changed_code_is_not():
     runs.check_canary(RUN, lambda config: [1.0, 0.90001, 0.8])
     for losses in ([1.0, 0.91, 0.8], [1.0, 0.9], [math.nan, 0.9, 0.8]):
-        with pytest.raises(runs.RunError, match=r"one.json is stale: its first losses were \[1, 0.9, 0.8\]"):
+        with pytest.raises(
+            runs.RunError,
+            match=r"one.json is stale: its first losses were \[1, 0.9, 0.8\]",
+        ):
             runs.check_canary(RUN, lambda config, losses=losses: losses)
 
 
@@ -143,7 +188,9 @@ def test_provenance_says_where_a_run_comes_from():
 
 def test_uncommitted_changes_are_those_of_the_code(monkeypatch, tmp_path):
     def git(*arguments):
-        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True
+        )
 
     monkeypatch.setattr(runs, "ROOT", tmp_path)
     for name in ("code/a.py", "pyproject.toml", "requirements.lock"):

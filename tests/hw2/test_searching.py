@@ -1,4 +1,5 @@
-"""Interrupted and shared searches against one that ran through, on a function that costs nothing.
+"""Interrupted and shared searches against one that ran through, on a function that
+costs nothing.
 
 Run as a script, this file is a worker of its own: `python test_searching.py STORAGE`.
 """
@@ -12,7 +13,11 @@ from statistics import fmean
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import TrialState
 
 from hw2 import searching
@@ -20,9 +25,15 @@ from hw2.searching import FINISHED, Problem, SearchError
 
 
 def accuracy(setting, fold):
-    """Highest, 0.9 and a little, at x = 0.3, rate = 0.01, kind b; `idle` has no influence, `fixed` is not searched."""
+    """Highest, 0.9 and a little, at x = 0.3, rate = 0.01, kind b; `idle` has no
+    influence, `fixed` is not searched.
+    """
     assert setting["fixed"] == "as it was"
-    off = (setting["x"] - 0.3) ** 2 + 0.1 * (math.log10(setting["rate"]) + 2) ** 2 + 0.2 * (setting["kind"] == "a")
+    off = (
+        (setting["x"] - 0.3) ** 2
+        + 0.1 * (math.log10(setting["rate"]) + 2) ** 2
+        + 0.2 * (setting["kind"] == "a")
+    )
     return 0.9 - off + 0.001 * (fold * 7 % 5)
 
 
@@ -47,14 +58,21 @@ def counted(trials):
 
 
 def course(study):
-    """What became of the trials that count, in their order; their numbers and times may differ."""
-    return [(trial.params, trial.intermediate_values, trial.value, trial.state) for trial in counted(study.trials)]
+    """What became of the trials that count, in their order; their numbers and times may
+    differ.
+    """
+    return [
+        (trial.params, trial.intermediate_values, trial.value, trial.state)
+        for trial in counted(study.trials)
+    ]
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """A search that ran through."""
-    return searching.search(TOY, str(tmp_path_factory.mktemp("reference") / "a folder" / "study.db"))
+    return searching.search(
+        TOY, str(tmp_path_factory.mktemp("reference") / "a folder" / "study.db")
+    )
 
 
 def test_the_first_trial_is_the_start_and_later_ones_are_better(reference):
@@ -67,7 +85,10 @@ def test_the_first_trial_is_the_start_and_later_ones_are_better(reference):
 def test_a_value_is_the_mean_over_the_folds(reference):
     for trial in reference.trials:
         folds = [accuracy(TOY.start | trial.params, fold) for fold in range(TOY.folds)]
-        assert list(trial.intermediate_values.values()) == folds[: len(trial.intermediate_values)]
+        assert (
+            list(trial.intermediate_values.values())
+            == folds[: len(trial.intermediate_values)]
+        )
         if trial.state == TrialState.COMPLETE:
             assert trial.value == pytest.approx(fmean(folds), rel=1e-12)
 
@@ -77,9 +98,14 @@ def test_the_hopeless_are_given_up_early_and_only_they(reference):
     states = set()
     for trial in reference.trials:
         folds = [accuracy(TOY.start | trial.params, fold) for fold in range(TOY.folds)]
-        # on every fold the toy differs from the best by the same: worse on the first four means given up there
-        assert trial.state == (TrialState.COMPLETE if fmean(folds) > best else TrialState.PRUNED)
-        assert len(trial.intermediate_values) == (5 if trial.state == TrialState.COMPLETE else 4)
+        # on every fold the toy differs from the best by the same: worse on the first
+        # four means given up there
+        assert trial.state == (
+            TrialState.COMPLETE if fmean(folds) > best else TrialState.PRUNED
+        )
+        assert len(trial.intermediate_values) == (
+            5 if trial.state == TrialState.COMPLETE else 4
+        )
         best = max(best, fmean(folds))
         states.add(trial.state)
     assert states == set(FINISHED)
@@ -106,7 +132,10 @@ def test_an_interrupted_search_equals_one_that_ran_through(reference, tmp_path):
 
 def worker(storage, *options):
     return subprocess.Popen(
-        [sys.executable, __file__, storage, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, __file__, storage, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -128,7 +157,10 @@ def test_a_killed_search_equals_one_that_ran_through(reference, tmp_path, capsys
 
 
 def test_two_workers_share_a_study(tmp_path, capsys):
-    storage, problem = str(tmp_path / "study.db"), replace(TOY, accuracy=slow, trials=12)
+    storage, problem = (
+        str(tmp_path / "study.db"),
+        replace(TOY, accuracy=slow, trials=12),
+    )
     process = worker(storage, "slow")
     while not (tmp_path / "study.db").is_file() and process.poll() is None:
         time.sleep(0.01)
@@ -153,7 +185,9 @@ def test_two_workers_that_begin_at_once_try_different_settings(tmp_path):
     assert both[0].params["x"] != both[1].params["x"]
 
 
-def test_of_two_workers_that_begin_the_last_trial_one_stands_back(tmp_path, monkeypatch):
+def test_of_two_workers_that_begin_the_last_trial_one_stands_back(
+    tmp_path, monkeypatch
+):
     ask, asked = optuna.Study.ask, []
 
     def also_asked_by_another(study, *arguments):
@@ -165,7 +199,10 @@ def test_of_two_workers_that_begin_the_last_trial_one_stands_back(tmp_path, monk
     monkeypatch.setattr(optuna.Study, "ask", also_asked_by_another)
     study = searching.search(replace(TOY, trials=3), str(tmp_path / "study.db"))
     states = [trial.state for trial in study.trials]
-    assert [states.count(state) for state in (*FINISHED, TrialState.RUNNING, TrialState.FAIL)] == [1, 1, 1, 1]
+    assert [
+        states.count(state)
+        for state in (*FINISHED, TrialState.RUNNING, TrialState.FAIL)
+    ] == [1, 1, 1, 1]
 
 
 def test_a_study_of_another_search_is_refused(tmp_path):
@@ -174,10 +211,19 @@ def test_a_study_of_another_search_is_refused(tmp_path):
     searching.open_study(TOY, storage)
     for change in (
         {"space": TOY.space | {"x": FloatDistribution(0, 2)}},
-        {"start": TOY.start | {"fixed": "otherwise"}, "canary": lambda _: TOY.canary(TOY.start)},
+        {
+            "start": TOY.start | {"fixed": "otherwise"},
+            "canary": lambda _: TOY.canary(TOY.start),
+        },
         {"canary": lambda setting: [accuracy(setting, 0) + 0.01]},
     ):
-        with pytest.raises(SearchError, match=r"toy in .*study\.db was begun with other code or another space.*remove"):
+        with pytest.raises(
+            SearchError,
+            match=(
+                r"toy in .*study\.db was begun with other code or another "
+                r"space.*remove"
+            ),
+        ):
             searching.open_study(replace(TOY, **change), storage)
 
 
@@ -187,10 +233,14 @@ def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
     folds = [len(trial.intermediate_values) for trial in trials]
     assert curves["folds"] == [folds]
     assert len(curves["fold_accuracy"][0]) == sum(folds)
-    assert curves["fold_accuracy"][0][folds[0]] == accuracy(TOY.start | trials[1].params, 0)
+    assert curves["fold_accuracy"][0][folds[0]] == accuracy(
+        TOY.start | trials[1].params, 0
+    )
     assert curves["x"] == [[trial.params["x"] for trial in trials]]
     assert curves["kind"] == [["ab".index(trial.params["kind"]) for trial in trials]]
-    assert summary["best_accuracy"] == reference.best_value == max(curves["accuracy"][0])
+    assert (
+        summary["best_accuracy"] == reference.best_value == max(curves["accuracy"][0])
+    )
     assert (summary["trials"], summary["given_up"]) == (13, folds.count(4))
     assert searching.best(TOY.config(), curves) == TOY.start | reference.best_params
 
@@ -214,7 +264,17 @@ def slow(setting, fold):
 
 
 def hang_in_the_last_trial(setting, fold):
-    if fold == 2 and len(counted(optuna.load_study(study_name="toy", storage=f"sqlite:///{sys.argv[1]}").trials)) == 12:
+    if (
+        fold == 2
+        and len(
+            counted(
+                optuna.load_study(
+                    study_name="toy", storage=f"sqlite:///{sys.argv[1]}"
+                ).trials
+            )
+        )
+        == 12
+    ):
         print("hanging", flush=True)
         time.sleep(60)
     return accuracy(setting, fold)
@@ -223,5 +283,7 @@ def hang_in_the_last_trial(setting, fold):
 if __name__ == "__main__":
     how = {"slow": (slow, 12), "hang": (hang_in_the_last_trial, 13)}[sys.argv[2]]
     searching.search(
-        replace(TOY, accuracy=how[0], trials=how[1]), sys.argv[1], grace=1 if sys.argv[2] == "hang" else 30
+        replace(TOY, accuracy=how[0], trials=how[1]),
+        sys.argv[1],
+        grace=1 if sys.argv[2] == "hang" else 30,
     )

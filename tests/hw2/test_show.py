@@ -26,11 +26,18 @@ def test_the_source_of_several_functions_runs():
 
 
 def test_each_recorded_run_has_a_row():
-    origin = {"commit": "0123456789", "uncommitted_changes": True, "date": "2026-01-02T03:04:05", "seconds": 300.0}
+    origin = {
+        "commit": "0123456789",
+        "uncommitted_changes": True,
+        "date": "2026-01-02T03:04:05",
+        "seconds": 300.0,
+    }
     origin |= {"data_sha256": "abcdef0123", "device": "cpu: x"}
     found = [Run("task", name, {}, [1, 2], {}, {}, origin, []) for name in ("b_c", "a")]
     rows = show.provenance(found).splitlines()
-    assert rows[2] == "| task/a | cpu: x | 2026-01-02 | 0123456* | abcdef01 | 5 min | 2 |"
+    assert (
+        rows[2] == "| task/a | cpu: x | 2026-01-02 | 0123456* | abcdef01 | 5 min | 2 |"
+    )
     assert rows[3].startswith("| task/b\\_c |")
     assert len(rows) == 4
 
@@ -55,12 +62,20 @@ def test_the_renderer_is_the_one_that_runs(rendering, tmp_path):
 
 
 def test_the_versions_are_those_of_today(rendering):
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     text = show.versions()
     assert text.startswith(f"commit {commit[:12]}")
     assert f"torch {torch.__version__.partition('+')[0]}," in text
     assert f"Python {platform.python_version()}," in text
-    rendering.setattr(runs, "provenance", lambda _: {"commit": "", "uncommitted_changes": False})
+    rendering.setattr(
+        runs, "provenance", lambda _: {"commit": "", "uncommitted_changes": False}
+    )
     assert show.versions().startswith("no commit of a Git repository, by")
 
 
@@ -68,14 +83,21 @@ def test_the_listing_has_every_module_whole(rendering, capsys):
     rendering.setenv("QMDPDF", "x")
     show.listing()
     printed = capsys.readouterr().out
-    blocks = re.findall(r"^## `(.+?)`\n\n(`{3,})python\n(.*?)\n\2$", printed, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^## `(.+?)`\n\n(`{3,})python\n(.*?)\n\2$", printed, re.MULTILINE | re.DOTALL
+    )
     found = {ROOT / "code" / name: text for name, _, text in blocks}
-    files = {file: file.read_text().rstrip() for file in (ROOT / "code" / "hw2").rglob("*.py")}
+    files = {
+        file: file.read_text().rstrip()
+        for file in (ROOT / "code" / "hw2").rglob("*.py")
+    }
     assert found == files
     # as the size of its print expects
-    assert max(len(line) for text in files.values() for line in text.splitlines()) <= 120
+    assert max(len(line) for text in files.values() for line in text.splitlines()) <= 88
 
 
 def test_a_notebook_is_not_given_its_own_cells_again(rendering, capsys):
     show.listing()
-    assert capsys.readouterr().out == "The modules are the first cells of this notebook.\n"
+    assert (
+        capsys.readouterr().out == "The modules are the first cells of this notebook.\n"
+    )

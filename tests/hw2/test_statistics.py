@@ -10,19 +10,31 @@ from hw2.statistics import difference, interval
 def test_without_overlap_it_is_students():
     values = np.random.default_rng(0).normal(3, 2, 12)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.9)
-    assert interval(values, confidence=0.9)[1:] == pytest.approx((expected.low, expected.high))
+    assert interval(values, confidence=0.9)[1:] == pytest.approx(
+        (expected.low, expected.high)
+    )
     assert interval(values).mean == pytest.approx(values.mean())
 
 
 def test_it_holds_the_mean_as_often_as_it_says_for_correlated_values_too():
-    # values with the correlation rho that Nadeau and Bengio assume: rho / (1 - rho) is the overlap
+    # values with the correlation rho that Nadeau and Bengio assume: rho / (1 - rho) is
+    # the overlap
     rng, overlap, n, trials = np.random.default_rng(0), 0.25, 10, 4000
     rho = overlap / (1 + overlap)
-    values = rho**0.5 * rng.normal(size=(trials, 1)) + (1 - rho) ** 0.5 * rng.normal(size=(trials, n))
+    values = rho**0.5 * rng.normal(size=(trials, 1)) + (1 - rho) ** 0.5 * rng.normal(
+        size=(trials, n)
+    )
     error = (0.95 * 0.05 / trials) ** 0.5
-    held = np.mean([found.low < 0 < found.high for found in (interval(row, overlap) for row in values)])
+    held = np.mean(
+        [
+            found.low < 0 < found.high
+            for found in (interval(row, overlap) for row in values)
+        ]
+    )
     assert held == pytest.approx(0.95, abs=4 * error)
-    naive = np.mean([found.low < 0 < found.high for found in (interval(row) for row in values)])
+    naive = np.mean(
+        [found.low < 0 < found.high for found in (interval(row) for row in values)]
+    )
     assert naive < 0.8
 
 

@@ -110,7 +110,9 @@ def page(tmp_path_factory):
 def test_the_numbers_are_those_of_the_pdf(page, tmp_path):
     document, _, numbers = page
     convert(document, weave(document, tmp_path), tmp_path)
-    printed = re.findall(r"\\newlabel\{(\w+-\w+)\}\{\{(.*?)\}", (tmp_path / "document.aux").read_text())
+    printed = re.findall(
+        r"\\newlabel\{(\w+-\w+)\}\{\{(.*?)\}", (tmp_path / "document.aux").read_text()
+    )
     assert numbers == dict(printed)
     assert numbers["thm-g"] == "A.1"
 
@@ -118,7 +120,10 @@ def test_the_numbers_are_those_of_the_pdf(page, tmp_path):
 def test_numbers_and_citations_are_written_out(page):
     document, text, _ = page
     paragraphs = [part for part in text.split("\n\n") if part]
-    assert "By Equation\u00a01 and Theorem\u00a01.1, see Section\u00a02 and (Author 2000), there is" in paragraphs[2]
+    assert (
+        "By Equation\u00a01 and Theorem\u00a01.1, see Section\u00a02 and (Author 2000), there is"
+        in paragraphs[2]
+    )
     assert "Figure\u00a01 and Table\u00a01, 42." in paragraphs[2]
     assert "x = 1 \\tag{1\\,✓}" in text
     assert "y = 2 \\tag{2}" in text
@@ -134,7 +139,9 @@ def test_numbers_and_citations_are_written_out(page):
 
 
 def test_an_unknown_reference_is_an_error(page, tmp_path):
-    (tmp_path / "page.qmd").write_text("---\nbibliography: none\n---\n\nSee @eq-none.\n")
+    (tmp_path / "page.qmd").write_text(
+        "---\nbibliography: none\n---\n\nSee @eq-none.\n"
+    )
     document = read(tmp_path / "page.qmd")
     document.metadata["bibliography"] = page[0].metadata["bibliography"]
     with pytest.raises(SubmissionError, match="no number for @eq-none"):
@@ -145,8 +152,13 @@ def test_an_unknown_reference_is_an_error(page, tmp_path):
 
 
 def valid(first_eight):
-    """An identity number with its last digit, by doubling every other digit and adding up all digits."""
-    digits = "".join(str(int(digit) * 2) if place % 2 else digit for place, digit in enumerate(first_eight))
+    """An identity number with its last digit, by doubling every other digit and adding
+    up all digits.
+    """
+    digits = "".join(
+        str(int(digit) * 2) if place % 2 else digit
+        for place, digit in enumerate(first_eight)
+    )
     return first_eight + str(-sum(map(int, digits)) % 10)
 
 
@@ -154,7 +166,9 @@ def test_identity_numbers_are_checked():
     for number in ("00000000", "12345678", "98765432", "31415926"):
         good = valid(number)
         assert submission.is_identity(good)
-        assert sum(submission.is_identity(number + str(last)) for last in range(10)) == 1
+        assert (
+            sum(submission.is_identity(number + str(last)) for last in range(10)) == 1
+        )
     assert valid("12345678") == "123456782"  # the example of many forms
     for number in ("12345678", "1234567820", "12345678x", "١٢٣٤٥٦٧٨٢"):
         assert not submission.is_identity(number)
@@ -166,7 +180,9 @@ def students(monkeypatch, tmp_path):
 
     def write(*ids):
         authors = [{"name": "A", "email": "a@b", "id": number} for number in ids]
-        (tmp_path / "_quarto.yml").write_text(yaml.safe_dump({"author": authors}, sort_keys=False))
+        (tmp_path / "_quarto.yml").write_text(
+            yaml.safe_dump({"author": authors}, sort_keys=False)
+        )
         monkeypatch.setattr(show, "ROOT", tmp_path)
         monkeypatch.setattr(submission, "ROOT", tmp_path)
         return tmp_path
@@ -182,7 +198,8 @@ def test_the_name_has_both_numbers(students):
 def test_a_wrong_number_is_named_with_its_line(students):
     folder = students("123456782", "987654321")
     with pytest.raises(
-        SubmissionError, match=re.escape(f"{folder / '_quarto.yml'}:7: 987654321 is no identity number")
+        SubmissionError,
+        match=re.escape(f"{folder / '_quarto.yml'}:7: 987654321 is no identity number"),
     ):
         submission.stem(draft=False)
     assert submission.stem(draft=True) == "ece046211_hw2_123456782_987654321"
@@ -196,7 +213,11 @@ def small(students, monkeypatch, tmp_path):
     """An empty project with a PDF and a small notebook to hand in."""
     folder = students("123456782", "000000018")
     cells = [nbformat.v4.new_code_cell("1 + 1", id="cell-0", execution_count=1)]
-    monkeypatch.setattr(submission, "notebook", lambda document, _: nbformat.v4.new_notebook(cells=cells))
+    monkeypatch.setattr(
+        submission,
+        "notebook",
+        lambda document, _: nbformat.v4.new_notebook(cells=cells),
+    )
     (folder / "hw2.pdf").write_bytes(b"%PDF-1.5")
     return folder
 
@@ -208,14 +229,18 @@ def test_the_archive_holds_exactly_the_notebook_and_the_pdf(small, monkeypatch):
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == [target.stem + ".ipynb", target.stem + ".pdf"]
         assert archive.read(target.stem + ".pdf") == b"%PDF-1.5"
-        nbformat.validate(nbformat.reads(archive.read(target.stem + ".ipynb").decode(), 4))
+        nbformat.validate(
+            nbformat.reads(archive.read(target.stem + ".ipynb").decode(), 4)
+        )
     first = target.read_bytes()
     assert submission.submit(small / "hw2.pdf", draft=False).read_bytes() == first
 
 
 def test_the_command_says_what_is_missing(small, capsys):
     assert main(["submission", str(small / "none.pdf")]) == 1
-    assert "none.pdf: no such file; render it with `make pdf`" in capsys.readouterr().err
+    assert (
+        "none.pdf: no such file; render it with `make pdf`" in capsys.readouterr().err
+    )
     assert main(["submission", str(small / "hw2.pdf")]) == 0
     assert str(small / "dist") in capsys.readouterr().out
 
@@ -225,11 +250,15 @@ def test_the_command_says_what_is_missing(small, capsys):
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory):
-    """The whole notebook, executed in an empty folder, with a last cell that tells where the package is from."""
+    """The whole notebook, executed in an empty folder, with a last cell that tells
+    where the package is from.
+    """
     document = read(REPORT)
     options = {"options": {}, "where": "the test", "first": 0, "skipped": 0}
     question = "import hw2, sys; print(Path(hw2.__file__).is_relative_to(Path.cwd()), 'qmdpdf' in sys.modules)"
-    document.notebook.cells.append(nbformat.v4.new_code_cell(question, metadata=options))
+    document.notebook.cells.append(
+        nbformat.v4.new_code_cell(question, metadata=options)
+    )
     return submission.notebook(document, tmp_path_factory.mktemp("alone"))
 
 
@@ -238,9 +267,18 @@ def test_the_notebook_runs_alone(notebook):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert code[-1].outputs[0].text.split() == ["True", "False"]
-    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+    assert not any(
+        output.output_type == "error" for cell in code for output in cell.outputs
+    )
     figures = sum(line.text.startswith("#| label: fig-") for line in read(REPORT).lines)
-    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) == figures
+    assert (
+        sum(
+            "image/png" in output.get("data", {})
+            for cell in code
+            for output in cell.outputs
+        )
+        == figures
+    )
 
 
 def test_the_notebook_has_the_whole_package_as_readable_code(notebook):
@@ -252,11 +290,18 @@ def test_the_notebook_has_the_whole_package_as_readable_code(notebook):
 
 def test_no_syntax_of_quarto_is_left_in_the_text(notebook):
     left = re.compile(r"@(eq|fig|tbl|sec|thm|lem|cor|prp)-|\{#|^:::|\{python\}|HW2CELL")
-    assert [cell.source for cell in notebook.cells if cell.cell_type == "markdown" and left.search(cell.source)] == []
+    assert [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" and left.search(cell.source)
+    ] == []
 
 
 def test_the_flag_trains_anew_and_gives_the_recorded_numbers(tmp_path, monkeypatch):
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # where cores are busy, more wait for each other
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+    ):  # where cores are busy, more wait for each other
         monkeypatch.setenv(name, "1")
     cells = submission.preparation()
     setup = next(cell for cell in cells if cell.source.startswith("RETRAIN = False"))
@@ -269,9 +314,15 @@ def test_the_flag_trains_anew_and_gives_the_recorded_numbers(tmp_path, monkeypat
     document.notebook.cells, document.root = cells, tmp_path
     execute(document)
     file = Path("runs") / "double_descent" / "features.json"
-    again, recorded = (json.loads((root / file).read_text(encoding="utf-8")) for root in (tmp_path, ROOT))
+    again, recorded = (
+        json.loads((root / file).read_text(encoding="utf-8"))
+        for root in (tmp_path, ROOT)
+    )
     assert again["provenance"]["date"] > recorded["provenance"]["date"]
     assert again["provenance"]["commit"] == ""
     for name, value in recorded["summary"].items():
-        old, new = (found["values"] if isinstance(found, dict) else found for found in (value, again["summary"][name]))
+        old, new = (
+            found["values"] if isinstance(found, dict) else found
+            for found in (value, again["summary"][name])
+        )
         assert new == pytest.approx(old, rel=0.02), name

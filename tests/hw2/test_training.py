@@ -1,4 +1,6 @@
-"""Checkpoints: a training that was stopped goes on to the very same numbers, and a bad checkpoint is refused."""
+"""Checkpoints: a training that was stopped goes on to the very same numbers, and a bad
+checkpoint is refused.
+"""
 
 import errno
 import json
@@ -26,8 +28,12 @@ class Stop(Exception):
 
 
 def sgd(model):
-    optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=1e-3)
-    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS * STEPS)
+    optimizer = torch.optim.SGD(
+        model.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=1e-3
+    )
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, EPOCHS * STEPS
+    )
 
 
 def adamw(model):
@@ -36,34 +42,58 @@ def adamw(model):
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, 0.01, weight_decay=0.05)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, EPOCHS * STEPS)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.01, EPOCHS * STEPS
+    )
 
 
 def fused_adamw(model):
     optimizer = torch.optim.AdamW(model.parameters(), 0.01, fused=True, amsgrad=True)
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.9**step
+    )
 
 
 RECIPES = [sgd, adamw, fused_adamw]
 
 
-def build(recipe=sgd, width: int = 8, generators: int = 2, seed: int = 1) -> training.State:
-    """A network with dropout (PyTorch's random numbers) and with BatchNorm, whose buffers train too."""
+def build(
+    recipe=sgd, width: int = 8, generators: int = 2, seed: int = 1
+) -> training.State:
+    """A network with dropout (PyTorch's random numbers) and with BatchNorm, whose
+    buffers train too.
+    """
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.3), nn.Linear(width, 1))
-    return training.State(model, *recipe(model), [np.random.default_rng(seed + i) for i in range(generators)])
+    model = nn.Sequential(
+        nn.Linear(3, width),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(width, 1),
+    )
+    return training.State(
+        model,
+        *recipe(model),
+        [np.random.default_rng(seed + i) for i in range(generators)],
+    )
 
 
 def epoch_of(state: training.State, stop_at: int | None = None):
-    """One epoch on rows and noise from the two generators; the training is stopped in the middle of one of them."""
+    """One epoch on rows and noise from the two generators; the training is stopped in
+    the middle of one of them.
+    """
 
     def epoch() -> dict[str, object]:
         losses = []
         for step in range(STEPS):
             if state.epoch == stop_at and step == 2:
                 raise Stop
-            x = torch.tensor(state.generators[0].standard_normal((ROWS, 3)), dtype=torch.float32)
-            y = x.sum(1, keepdim=True) + torch.tensor(state.generators[1].random((ROWS, 1)), dtype=torch.float32)
+            x = torch.tensor(
+                state.generators[0].standard_normal((ROWS, 3)), dtype=torch.float32
+            )
+            y = x.sum(1, keepdim=True) + torch.tensor(
+                state.generators[1].random((ROWS, 1)), dtype=torch.float32
+            )
             loss = (state.model(x) - y).square().mean()
             state.optimizer.zero_grad()
             loss.backward()
@@ -75,7 +105,9 @@ def epoch_of(state: training.State, stop_at: int | None = None):
     return epoch
 
 
-def train(state: training.State, file: Path | None = None, stop_at: int | None = None) -> dict[str, list]:
+def train(
+    state: training.State, file: Path | None = None, stop_at: int | None = None
+) -> dict[str, list]:
     return training.fit(state, EPOCHS, epoch_of(state, stop_at), file)
 
 
@@ -94,9 +126,14 @@ def test_the_curves_are_those_of_a_plain_loop():
     for _ in range(EPOCHS):
         expected.append(epoch())
     torch.manual_seed(5)
-    assert train(state) == {name: [numbers[name] for numbers in expected] for name in ("loss", "both")}
+    assert train(state) == {
+        name: [numbers[name] for numbers in expected] for name in ("loss", "both")
+    }
     assert state.epoch == EPOCHS
-    assert all(torch.equal(a, b) for a, b in zip(state.model.parameters(), plain.model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(state.model.parameters(), plain.model.parameters(), strict=True)
+    )
 
 
 def test_a_checkpoint_changes_no_number(tmp_path):
@@ -149,13 +186,20 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path, recipe, stops):
     found, momenta = (s.optimizer.state_dict() for s in (state, whole))
     assert found["state"].keys() == momenta["state"].keys()
     for index, values in momenta["state"].items():
-        assert all(torch.equal(found["state"][index][name], value) for name, value in values.items())
+        assert all(
+            torch.equal(found["state"][index][name], value)
+            for name, value in values.items()
+        )
     assert state.scheduler.get_last_lr() == whole.scheduler.get_last_lr()
-    assert [g.random() for g in state.generators] == [g.random() for g in whole.generators]
+    assert [g.random() for g in state.generators] == [
+        g.random() for g in whole.generators
+    ]
 
 
 def test_without_its_random_numbers_a_training_would_end_elsewhere(tmp_path):
-    """What the test above relies on: dropout and the data depend on what is restored."""
+    """What the test above relies on: dropout and the data depend on what is
+    restored.
+    """
     for forget in ("torch", "numpy"):
         file = tmp_path / f"{forget}.safetensors"
         stopped(file)
@@ -185,9 +229,15 @@ DAMAGES = {
     "truncated": lambda content: content[:-7],
     "no header": lambda content: b"\xff" * 64,
     "no checkpoint": lambda content: safetensors.torch.save({"a": torch.zeros(1)}),
-    "no numbers": lambda content: safetensors.torch.save({"a": torch.zeros(1)}, {"numbers": "{}"}),
-    "no JSON": lambda content: safetensors.torch.save({"a": torch.zeros(1)}, {"numbers": "{"}),
-    "a list": lambda content: safetensors.torch.save({"a": torch.zeros(1)}, {"numbers": "[]"}),
+    "no numbers": lambda content: safetensors.torch.save(
+        {"a": torch.zeros(1)}, {"numbers": "{}"}
+    ),
+    "no JSON": lambda content: safetensors.torch.save(
+        {"a": torch.zeros(1)}, {"numbers": "{"}
+    ),
+    "a list": lambda content: safetensors.torch.save(
+        {"a": torch.zeros(1)}, {"numbers": "[]"}
+    ),
 }
 
 
@@ -198,7 +248,8 @@ def test_a_damaged_checkpoint_is_refused_and_stays(tmp_path, damage):
     content = DAMAGES[damage](file.read_bytes())
     file.write_bytes(content)
     with pytest.raises(
-        training.TrainingError, match=r"(?s)a.safetensors is no checkpoint of this network .* remove it"
+        training.TrainingError,
+        match=r"(?s)a.safetensors is no checkpoint of this network .* remove it",
     ):
         train(build(), file)
     assert file.read_bytes() == content
@@ -212,19 +263,26 @@ def without(part):
             numbers = json.loads(content.metadata()["numbers"])
         tensors = safetensors.torch.load_file(file)
         numbers.pop(part, None)
-        kept = {name: value for name, value in tensors.items() if not name.startswith(part)}
+        kept = {
+            name: value for name, value in tensors.items() if not name.startswith(part)
+        }
         assert len(numbers) + len(kept) < 6 + len(tensors)
         safetensors.torch.save_file(kept, file, {"numbers": json.dumps(numbers)})
 
     return damage
 
 
-@pytest.mark.parametrize("part", ["epoch", "curves", "groups", "scheduler", "generators", "torch", "model.0.bias"])
+@pytest.mark.parametrize(
+    "part",
+    ["epoch", "curves", "groups", "scheduler", "generators", "torch", "model.0.bias"],
+)
 def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, part):
     file = tmp_path / "a.safetensors"
     stopped(file)
     without(part)(file)
-    with pytest.raises(training.TrainingError, match=r"a.safetensors is no checkpoint of this network"):
+    with pytest.raises(
+        training.TrainingError, match=r"a.safetensors is no checkpoint of this network"
+    ):
         train(build(), file)
 
 
@@ -237,7 +295,9 @@ def test_a_checkpoint_of_another_training_is_refused_and_stays(tmp_path, other):
     file = tmp_path / "a.safetensors"
     stopped(file)
     content = file.read_bytes()
-    with pytest.raises(training.TrainingError, match=r"a.safetensors is no checkpoint of this network"):
+    with pytest.raises(
+        training.TrainingError, match=r"a.safetensors is no checkpoint of this network"
+    ):
         train(build(**other), file)
     assert file.read_bytes() == content
 

@@ -1,6 +1,8 @@
-"""What a kill, a full disk, a read-only folder, another locale and two builds at once do: nothing is lost.
+"""What a kill, a full disk, a read-only folder, another locale and two builds at once
+do: nothing is lost.
 
-Kills, disks and folders are real: a process is killed in the middle of its work, and a small file system is mounted.
+Kills, disks and folders are real: a process is killed in the middle of its work, and a
+small file system is mounted.
 """
 
 import ast
@@ -22,8 +24,15 @@ from hw2.data.imagenette import CLASSES
 from hw2.paths import ROOT
 
 QUARTO = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n"
-VERIFY = "import sys; from hw2.cli import main; sys.exit(main(['verify', '--only', 'eq-q6-fc']))"
-PLAIN = {name: value for name, value in os.environ.items() if not name.startswith(("HW2_", "LC_", "LANG", "PYTHON"))}
+VERIFY = (
+    "import sys; from hw2.cli import main; sys.exit(main(['verify', '--only', "
+    "'eq-q6-fc']))"
+)
+PLAIN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("HW2_", "LC_", "LANG", "PYTHON"))
+}
 
 
 def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
@@ -39,8 +48,13 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def render(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
-    code = f"import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', *{options!r}]))"
+def render(
+    folder: Path, *options: str, **environment: str
+) -> subprocess.CompletedProcess:
+    code = (
+        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
+        f"*{options!r}]))"
+    )
     return python(code, folder, **environment)
 
 
@@ -52,7 +66,9 @@ def archive(tmp_path: Path) -> Path:
             for number in range(2):
                 file = tmp_path / "set" / part / folder / f"{number}.JPEG"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                pixels = np.random.default_rng([place, number]).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+                pixels = np.random.default_rng([place, number]).integers(
+                    0, 256, (64, 64, 3), dtype=np.uint8
+                )
                 buffer = io.BytesIO()
                 Image.fromarray(pixels).save(buffer, "JPEG")
                 file.write_bytes(buffer.getvalue())
@@ -68,8 +84,8 @@ KILL = """
 import os, signal
 def kill(*arguments, **options): os.kill(os.getpid(), signal.SIGKILL)
 """
-# DATA loads a data set and prints its digest, RUN records a run with the accuracy that the file "new" has; what stands
-# in the place of {kill} may kill them
+# DATA loads a data set and prints its digest, RUN records a run with the accuracy that
+# the file "new" has; what stands in the place of {kill} may kill them
 DATA = """
 import os, sys
 from pathlib import Path
@@ -107,11 +123,16 @@ print(run.summary["test_accuracy"]["mean"], runs.load_weights(run)["weight"].ite
     "where",
     [
         "original, calls = imagenette.resize, []\n"
-        "imagenette.resize = lambda content: kill() if calls.append(1) or len(calls) > 20 else original(content)",
+        "imagenette.resize = lambda content: kill() if calls.append(1) or len(calls) > "
+        "20 else original(content)",
         "imagenette.save_file = kill",
         "Path.replace = kill",
     ],
-    ids=["while images are decoded", "before they are stored", "between the file and its place"],
+    ids=[
+        "while images are decoded",
+        "before they are stored",
+        "between the file and its place",
+    ],
 )
 def test_a_kill_during_the_extraction(archive, tmp_path, where):
     killed = python(DATA.format(kill=KILL + where), tmp_path)
@@ -124,32 +145,44 @@ def test_a_kill_during_the_extraction(archive, tmp_path, where):
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
 
 
-@pytest.mark.parametrize("writes", [0, 1], ids=["before the weights", "between weights and numbers"])
+@pytest.mark.parametrize(
+    "writes", [0, 1], ids=["before the weights", "between weights and numbers"]
+)
 def test_a_kill_during_the_write_of_a_run(tmp_path, writes):
     (tmp_path / "new").write_text("0.5")
     assert python(RUN.format(kill=""), tmp_path).returncode == 0
     assert python(READ_RUN, tmp_path).stdout == "0.5 0.5\n"
     (tmp_path / "new").write_text("0.75")
     where = f"calls, original = [], runs.write\nlast = {writes}\n"
-    where += "def write(*arguments):\n    if len(calls) == last: kill()\n    calls.append(1); original(*arguments)\n"
+    where += (
+        "def write(*arguments):\n    if len(calls) == last: kill()\n    "
+        "calls.append(1); original(*arguments)\n"
+    )
     killed = python(RUN.format(kill=KILL + where + "runs.write = write"), tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     found = python(READ_RUN, tmp_path)
     if writes == 0:
         assert found.stdout == "0.5 0.5\n"
-    else:  # numbers of one training with the weights of another are never taken for a run
+    # numbers of one training with the weights of another are never taken for a run
+    else:
         assert "restore both from git" in found.stderr
     assert python(RUN.format(kill=""), tmp_path).returncode == 0
     assert python(READ_RUN, tmp_path).stdout == "0.75 0.75\n"
 
 
-PUBLISH = "from pathlib import Path; from qmdpdf import convert; {kill}; convert.publish(Path('new'), Path('a.pdf'))"
+PUBLISH = (
+    "from pathlib import Path; from qmdpdf import convert; {kill}; "
+    "convert.publish(Path('new'), Path('a.pdf'))"
+)
 
 
 def test_a_kill_during_the_write_of_the_pdf(tmp_path):
     (tmp_path / "a.pdf").write_text("old")
     (tmp_path / "new").write_text("new")
-    kill = "import os, signal; convert.os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)"
+    kill = (
+        "import os, signal; convert.os.replace = lambda *a: os.kill(os.getpid(), "
+        "signal.SIGKILL)"
+    )
     assert python(PUBLISH.format(kill=kill), tmp_path).returncode == -signal.SIGKILL
     assert (tmp_path / "a.pdf").read_text() == "old"
     assert python(PUBLISH.format(kill="pass"), tmp_path).returncode == 0
@@ -165,7 +198,10 @@ def mount(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", os.fspath(folder)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+    if (
+        not shutil.which("mount")
+        or subprocess.run(command, capture_output=True, check=False).returncode
+    ):
         pytest.skip("no file system can be mounted here")
     yield folder
     subprocess.run(["umount", os.fspath(folder)], check=True)
@@ -183,20 +219,35 @@ def test_a_full_disk_leaves_the_old_pdf(mount):
     fill(mount)
     done = render(mount)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: [Errno 28] No space left on device"), done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: [Errno 28] No space left on device"
+    ), done.stderr
     assert (mount / "doc.pdf").read_text() == "old"
-    assert sorted(file.name for file in mount.iterdir()) == ["_quarto.yml", "doc.pdf", "doc.qmd", "filling"]
+    assert sorted(file.name for file in mount.iterdir()) == [
+        "_quarto.yml",
+        "doc.pdf",
+        "doc.qmd",
+        "filling",
+    ]
 
 
 def test_a_full_disk_leaves_the_old_run(mount):
     (mount / "new").write_text("0.5")
     assert python(RUN.format(kill=""), mount).returncode == 0
     (mount / "new").write_text("0.75")
-    before = {file: file.read_bytes() for file in (mount / "runs").rglob("*") if file.is_file()}
+    before = {
+        file: file.read_bytes()
+        for file in (mount / "runs").rglob("*")
+        if file.is_file()
+    }
     fill(mount)
     done = python(RUN.format(kill=""), mount)
     assert "OSError: [Errno 28] No space left on device" in done.stderr
-    assert {file: file.read_bytes() for file in (mount / "runs").rglob("*") if file.is_file()} == before
+    assert {
+        file: file.read_bytes()
+        for file in (mount / "runs").rglob("*")
+        if file.is_file()
+    } == before
     (mount / "filling").unlink()
     assert python(READ_RUN, mount).stdout == "0.5 0.5\n"
 
@@ -218,9 +269,13 @@ def test_a_checkout_that_cannot_be_written_to(mount):
     (mount / "doc.qmd").write_text("# Title\n")
     (mount / "doc.pdf").write_text("old")
     subprocess.run(["mount", "-o", "remount,ro", os.fspath(mount)], check=True)
-    made = subprocess.run(["make", "pdf"], cwd=mount, capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        ["make", "pdf"], cwd=mount, capture_output=True, text=True, check=False
+    )
     assert made.returncode != 0
-    assert f"error: nothing can be written into {mount}; copy the project" in made.stderr
+    assert (
+        f"error: nothing can be written into {mount}; copy the project" in made.stderr
+    )
     done = render(mount)
     assert done.returncode == 1
     assert "error: [Errno 30] Read-only file system" in done.stderr
@@ -236,7 +291,8 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
     folder = tmp_path / "שיעורי בית ü 作业"
     folder.mkdir()
     (folder / "doc.qmd").write_text(
-        "```{python}\nfrom pathlib import Path\nprint(len(Path.cwd().name))\n```\n", "utf-8"
+        "```{python}\nfrom pathlib import Path\nprint(len(Path.cwd().name))\n```\n",
+        "utf-8",
     )
     (folder / "_quarto.yml").write_text(QUARTO)
     done = render(folder, "--reuse", "kept", "--depends", "_quarto.yml")
@@ -244,14 +300,24 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
     assert (folder / "doc.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.skipif(not str(ROOT).isascii(), reason="Python itself cannot start from such a path in such a locale")
+@pytest.mark.skipif(
+    not str(ROOT).isascii(),
+    reason="Python itself cannot start from such a path in such a locale",
+)
 def test_a_locale_without_utf_8(tmp_path):
     other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    assert python("import sys; print(sys.stdout.encoding)", tmp_path, **other).stdout.strip() != "utf-8"
+    assert (
+        python(
+            "import sys; print(sys.stdout.encoding)", tmp_path, **other
+        ).stdout.strip()
+        != "utf-8"
+    )
     done = python(VERIFY, tmp_path, **other)
     assert done.returncode == 0, done.stderr
     assert "? eq-q6-fc" in done.stdout
-    (tmp_path / "doc.qmd").write_text("# Größe\n\n```{python}\nprint('é')\n```\n", "utf-8")
+    (tmp_path / "doc.qmd").write_text(
+        "# Größe\n\n```{python}\nprint('é')\n```\n", "utf-8"
+    )
     (tmp_path / "_quarto.yml").write_text(QUARTO)
     done = render(tmp_path, **other)
     assert done.returncode == 0, done.stderr
@@ -259,12 +325,21 @@ def test_a_locale_without_utf_8(tmp_path):
 
 
 def test_two_renders_at_once(tmp_path):
-    (tmp_path / "doc.qmd").write_text("```{python}\nimport time; time.sleep(1)\n```\n`{python} 6 * 7`\n")
+    (tmp_path / "doc.qmd").write_text(
+        "```{python}\nimport time; time.sleep(1)\n```\n`{python} 6 * 7`\n"
+    )
     (tmp_path / "_quarto.yml").write_text(QUARTO)
-    code = "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', '--reuse', 'kept']))"
+    code = (
+        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
+        "'--reuse', 'kept']))"
+    )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code], cwd=tmp_path, env=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=PLAIN,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         for _ in range(2)
     ]
@@ -272,7 +347,12 @@ def test_two_renders_at_once(tmp_path):
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output.decode()
     assert (tmp_path / "doc.pdf").read_bytes().startswith(b"%PDF")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["_quarto.yml", "doc.pdf", "doc.qmd", "kept"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "_quarto.yml",
+        "doc.pdf",
+        "doc.qmd",
+        "kept",
+    ]
     assert len(list((tmp_path / "kept").glob("*.json"))) == 1
 
 
@@ -284,12 +364,23 @@ def test_two_makes_take_turns(tmp_path):
     for name in ("tex", "no-quarto"):
         (tmp_path / ".build" / name).write_text("")
     stub = tmp_path / ".venv" / "bin" / "python"
-    stub.write_text('#!/bin/sh\n[ "$2" = qmdpdf ] || exit 0\necho begin >> log\nsleep 1\necho end >> log\n')
+    stub.write_text(
+        '#!/bin/sh\n[ "$2" = qmdpdf ] || exit 0\necho begin >> log\nsleep 1\necho end '
+        ">> log\n"
+    )
     stub.chmod(0o755)
-    environment = {"PATH": os.environ["PATH"], "RENDERER": "pandoc", "PYTHON": "python3", "HOME": os.fspath(tmp_path)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "RENDERER": "pandoc",
+        "PYTHON": "python3",
+        "HOME": os.fspath(tmp_path),
+    }
     command = ["sh", "code/setup.sh", "render"]
     processes = [
-        subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
     ]
     messages = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
@@ -303,7 +394,9 @@ def test_no_module_reads_or_writes_text_in_the_encoding_of_the_locale():
     for file in (ROOT / "code").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                named = {keyword.arg for keyword in node.keywords} & {"encoding"} or len(node.args) > 1
+                named = {keyword.arg for keyword in node.keywords} & {
+                    "encoding"
+                } or len(node.args) > 1
                 if node.func.attr in ("read_text", "write_text") and not named:
                     faults.append(f"{file}:{node.lineno}")
     assert faults == []

@@ -1,4 +1,6 @@
-"""The Makefile: what is done when, on a small copy of the tree whose set-up script only notes its calls."""
+"""The Makefile: what is done when, on a small copy of the tree whose set-up script only
+notes its calls.
+"""
 
 import os
 import shutil
@@ -22,12 +24,25 @@ esac
 
 @pytest.fixture
 def tree(tmp_path):
-    """The Makefile with one source of each kind, in a folder whose name has a space and an umlaut."""
+    """The Makefile with one source of each kind, in a folder whose name has a space and
+    an umlaut.
+    """
     root = tmp_path / "a tree with ümlaut"
-    for file in ("Makefile", "_quarto.yml", "_environment", "requirements.lock", "pyproject.toml"):
+    for file in (
+        "Makefile",
+        "_quarto.yml",
+        "_environment",
+        "requirements.lock",
+        "pyproject.toml",
+    ):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, root / file)
-    for file in ("report/hw2.qmd", "report/theory/_q.qmd", "code/hw2/a.py", "runs/t/a.json"):
+    for file in (
+        "report/hw2.qmd",
+        "report/theory/_q.qmd",
+        "code/hw2/a.py",
+        "runs/t/a.json",
+    ):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("")
     (root / "code" / "setup.sh").write_text(STUB)
@@ -39,7 +54,13 @@ def make(root, *arguments, epoch=None):
     calls = root / "calls"
     calls.unlink(missing_ok=True)
     extra = [f"SOURCE_DATE_EPOCH={epoch}"] if epoch else []
-    result = subprocess.run(["make", "-s", *arguments, *extra], cwd=root, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["make", "-s", *arguments, *extra],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     return calls.read_text().split() if calls.exists() else []
 
@@ -56,7 +77,9 @@ def test_the_first_build_sets_up_and_renders_and_the_second_does_nothing(tree):
     assert time.perf_counter() - start < 1
 
 
-@pytest.mark.parametrize("file", ["report/theory/_q.qmd", "code/hw2/a.py", "runs/t/a.json", "_quarto.yml"])
+@pytest.mark.parametrize(
+    "file", ["report/theory/_q.qmd", "code/hw2/a.py", "runs/t/a.json", "_quarto.yml"]
+)
 def test_each_kind_of_source_is_a_reason_to_render(tree, file):
     make(tree, "pdf")
     touch(tree / file)
@@ -79,8 +102,12 @@ def test_a_new_commit_and_another_renderer_are_reasons_to_render(tree):
 
 def test_help_lists_every_verb_with_a_line(tree):
     text = (ROOT / "Makefile").read_text()
-    verbs = next(line for line in text.splitlines() if line.startswith(".PHONY")).split()[1:]
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    verbs = next(
+        line for line in text.splitlines() if line.startswith(".PHONY")
+    ).split()[1:]
+    shown = subprocess.run(
+        ["make"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for verb in verbs:
         assert f"make {verb} " in shown
 
@@ -89,7 +116,10 @@ def test_help_lists_every_verb_with_a_line(tree):
     ("arguments", "called"),
     [
         (["experiments"], ["-m", "hw2", "run"]),
-        (["experiments", "ONLY=magic/final toy"], ["-m", "hw2", "run", "magic/final", "toy"]),
+        (
+            ["experiments", "ONLY=magic/final toy"],
+            ["-m", "hw2", "run", "magic/final", "toy"],
+        ),
         (["audit", "ONLY=magic"], ["-m", "hw2", "audit", "magic"]),
         (["search"], ["-m", "hw2", "search"]),
         (

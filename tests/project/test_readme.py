@@ -1,4 +1,6 @@
-"""The README is tried: its commands run, its paths exist, its numbers and its example are those of the project."""
+"""The README is tried: its commands run, its paths exist, its numbers and its example
+are those of the project.
+"""
 
 import re
 import shutil
@@ -10,7 +12,9 @@ from hw2 import runs
 from hw2.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CODE = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL))
+CODE = re.findall(
+    r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+)
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = list(
     dict.fromkeys(
@@ -25,7 +29,8 @@ TRIED = {
     "make verify": "make verify ONLY=eq-q6-fc",
     "make experiments": "make experiments ONLY=double_descent/features",
 }
-# by name: what takes long, needs data or the network, or removes the environment that runs this; here only planned
+# by name: what takes long, needs data or the network, or removes the environment that
+# runs this; here only planned
 LONG = {
     "make pdf",
     "make test",
@@ -38,7 +43,9 @@ LONG = {
 }
 ELSEWHERE = {
     "quarto render report/": "where Quarto is installed",
-    ".venv/bin/torchrun --nproc-per-node=2 -m hw2 run imagenette": "where there are two GPUs",
+    ".venv/bin/torchrun --nproc-per-node=2 -m hw2 run imagenette": (
+        "where there are two GPUs"
+    ),
 }
 MADE = {"data/", "dist/", ".build/", "report/hw2.pdf", "runs/bench/"}  # by a command
 
@@ -49,13 +56,27 @@ def test_every_command_is_tried_or_excepted():
 
 @pytest.mark.parametrize("command", TRIED)
 def test_a_command_runs(command):
-    done = subprocess.run(TRIED[command].split(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        TRIED[command].split(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", sorted(LONG))
 def test_a_long_command_can_be_planned(command):
-    done = subprocess.run([*command.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [*command.split(), "-n"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -63,18 +84,35 @@ def test_torchrun_is_where_the_readme_says():
     assert (ROOT / ".venv" / "bin" / "torchrun").is_file() or shutil.which("torchrun")
 
 
-@pytest.mark.parametrize("variable", sorted({text.rstrip("=") for text in CODE if re.fullmatch(r"[A-Z]+=\S*", text)}))
+@pytest.mark.parametrize(
+    "variable",
+    sorted({text.rstrip("=") for text in CODE if re.fullmatch(r"[A-Z]+=\S*", text)}),
+)
 def test_a_variable_is_one_of_the_makefile(variable):
-    assert re.search(rf"^{variable.partition('=')[0]} \?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.search(
+        rf"^{variable.partition('=')[0]} \?=",
+        (ROOT / "Makefile").read_text(),
+        re.MULTILINE,
+    )
 
 
 def test_paths_exist():
-    shown = {text for text in CODE if re.fullmatch(r"[\w.]+(/[\w.]+)*/?", text) and ("/" in text or ".py" in text)}
+    shown = {
+        text
+        for text in CODE
+        if re.fullmatch(r"[\w.]+(/[\w.]+)*/?", text) and ("/" in text or ".py" in text)
+    }
     images = set(re.findall(r"!\[\]\((\S+)\)", README))
     assert len(images) >= 4
     places = [ROOT, ROOT / "report", ROOT / "code" / "hw2"]
-    missing = {name for name in (shown | images) - MADE if not any((place / name).exists() for place in places)}
-    assert missing == {text for text in missing if text.startswith("magic/")}  # those are names of runs
+    missing = {
+        name
+        for name in (shown | images) - MADE
+        if not any((place / name).exists() for place in places)
+    }
+    assert missing == {
+        text for text in missing if text.startswith("magic/")
+    }  # those are names of runs
 
 
 @pytest.mark.parametrize(
@@ -87,8 +125,13 @@ def test_paths_exist():
 def test_the_results_are_the_recorded_ones(row, task, name, number):
     run = runs.load(task, name)
     found = run.summary[number]
-    expected = f"{len(run.seeds)} seeds | {100 * found['mean']:.2f} ± {100 * found['std']:.2f} % |"
-    assert re.search(rf"^\|.*\b{row}.*{re.escape(expected)}$", README, re.MULTILINE), expected
+    expected = (
+        f"{len(run.seeds)} seeds | {100 * found['mean']:.2f} ± "
+        f"{100 * found['std']:.2f} % |"
+    )
+    assert re.search(rf"^\|.*\b{row}.*{re.escape(expected)}$", README, re.MULTILINE), (
+        expected
+    )
 
 
 def test_the_example_of_a_claim_is_in_the_code():

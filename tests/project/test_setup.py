@@ -1,4 +1,6 @@
-"""The set-up script on machines that lack something, played by a PATH with stand-ins."""
+"""The set-up script on machines that lack something, played by a PATH with
+stand-ins.
+"""
 
 import os
 import shutil
@@ -9,12 +11,27 @@ import pytest
 
 from hw2.paths import ROOT
 
-TOOLS = ("sh", "mkdir", "touch", "cat", "cp", "rm", "wc", "id", "sort", "tail", "env", "printf")
+TOOLS = (
+    "sh",
+    "mkdir",
+    "touch",
+    "cat",
+    "cp",
+    "rm",
+    "wc",
+    "id",
+    "sort",
+    "tail",
+    "env",
+    "printf",
+)
 
 
 @pytest.fixture
 def machine(tmp_path):
-    """A project folder with the script, and a `bin` with nothing but basic tools in it."""
+    """A project folder with the script, and a `bin` with nothing but basic tools in
+    it.
+    """
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
         (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
@@ -32,7 +49,12 @@ def stand_in(machine: Path, name: str, script: str) -> None:
 
 
 def run(machine: Path, verb: str, **environment: str) -> subprocess.CompletedProcess:
-    variables = {"PATH": str(machine / "bin"), "PYTHON": "python3", "RENDERER": "auto", "HOME": str(machine)}
+    variables = {
+        "PATH": str(machine / "bin"),
+        "PYTHON": "python3",
+        "RENDERER": "auto",
+        "HOME": str(machine),
+    }
     return subprocess.run(
         ["sh", "code/setup.sh", verb],
         cwd=machine,
@@ -50,7 +72,11 @@ def test_no_python(machine):
 
 
 def test_an_old_python(machine):
-    stand_in(machine, "python3", 'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac')
+    stand_in(
+        machine,
+        "python3",
+        'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac',
+    )
     result = run(machine, "python")
     assert result.returncode == 1
     assert "python3 is Python 3.9.2, Python 3.11 or newer is needed" in result.stderr
@@ -77,9 +103,16 @@ def test_incomplete_tex_is_completed_with_apt(machine):
     stand_in(machine, "sudo", 'shift; "$@"')
     stand_in(machine, "true", "exit 0")
     stand_in(machine, "chmod", f'exec {shutil.which("chmod")} "$@"')
-    tex = 'for tool in latexmk lualatex; do echo "#!/bin/sh" > bin/$tool; done; chmod +x bin/latexmk bin/lualatex'
+    tex = (
+        'for tool in latexmk lualatex; do echo "#!/bin/sh" > bin/$tool; done; chmod '
+        "+x bin/latexmk bin/lualatex"
+    )
     kpsewhich = """printf '#!/bin/sh\\nfor file; do echo $file; done' > bin/kpsewhich; chmod +x bin/kpsewhich"""
-    stand_in(machine, "apt-get", f'echo "$@" >> apt-calls\n[ "$1" = update ] || {{ {tex}; {kpsewhich}; }}')
+    stand_in(
+        machine,
+        "apt-get",
+        f'echo "$@" >> apt-calls\n[ "$1" = update ] || {{ {tex}; {kpsewhich}; }}',
+    )
     result = run(machine, "tex")
     assert result.returncode == 0, result.stderr
     assert "texlive-luatex" in (machine / "apt-calls").read_text()
@@ -88,7 +121,11 @@ def test_incomplete_tex_is_completed_with_apt(machine):
 def quarto(machine: Path, version: str, render: str) -> None:
     """Quarto with its own TinyTeX."""
     (machine / ".TinyTeX").mkdir()
-    stand_in(machine, "quarto", f'case "$1" in --version) echo {version} ;; render) {render} ;; esac')
+    stand_in(
+        machine,
+        "quarto",
+        f'case "$1" in --version) echo {version} ;; render) {render} ;; esac',
+    )
 
 
 def venv_python(machine: Path, script: str) -> None:
@@ -122,25 +159,34 @@ def test_a_bad_pdf_from_quarto_does_not_replace_the_good_one(machine, script):
 
 
 @pytest.mark.parametrize("version", ["1.3.450", "0.9.1"])
-def test_an_old_quarto_is_passed_over_and_the_failed_download_remembered(machine, version):
+def test_an_old_quarto_is_passed_over_and_the_failed_download_remembered(
+    machine, version
+):
     quarto(machine, version, "exit 1")
     (machine / ".build").mkdir()
     (machine / ".build" / "tex").touch()
-    venv_python(machine, 'echo "$@" >> python-calls; case "$2" in *urlopen*) exit 1 ;; esac')
+    venv_python(
+        machine, 'echo "$@" >> python-calls; case "$2" in *urlopen*) exit 1 ;; esac'
+    )
     for _ in range(2):
         result = run(machine, "render")
         assert result.returncode == 0, result.stderr
         assert "Renderer: qmdpdf" in result.stdout
     calls = (machine / "python-calls").read_text()
     assert calls.count("urlopen(") == 1
-    assert calls.count("-m qmdpdf report/hw2.qmd --reuse .build/results --depends code") == 2
+    assert (
+        calls.count("-m qmdpdf report/hw2.qmd --reuse .build/results --depends code")
+        == 2
+    )
 
 
 def test_a_forced_quarto_that_is_not_there_is_an_error(machine):
     venv_python(machine, "exit 1")
     result = run(machine, "render", RENDERER="quarto")
     assert result.returncode == 1
-    assert "RENDERER=quarto, but Quarto 1.4 or newer is neither on PATH" in result.stderr
+    assert (
+        "RENDERER=quarto, but Quarto 1.4 or newer is neither on PATH" in result.stderr
+    )
 
 
 def test_an_unknown_renderer_is_an_error(machine):
@@ -151,5 +197,10 @@ def test_an_unknown_renderer_is_an_error(machine):
 
 def test_the_script_needs_nothing_beyond_posix():
     shell = shutil.which("dash") or shutil.which("sh")
-    assert subprocess.run([shell, "-n", ROOT / "code" / "setup.sh"], check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [shell, "-n", ROOT / "code" / "setup.sh"], check=False
+        ).returncode
+        == 0
+    )
     assert os.access(ROOT / "code" / "setup.sh", os.R_OK)

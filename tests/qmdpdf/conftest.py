@@ -168,7 +168,9 @@ def write(folder: Path, files: Files) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Files], Path]:
-    """Writes files into an empty folder, which is also the current one; returns the path of the first."""
+    """Writes files into an empty folder, which is also the current one; returns the
+    path of the first.
+    """
     monkeypatch.chdir(tmp_path)
     return lambda files: write(tmp_path, files)
 
@@ -198,7 +200,9 @@ def pdf_text() -> Callable[[Path], str]:
 
 @pytest.fixture(scope="session")
 def small_document(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Writes the small document, which has everything that the report uses, into a new folder."""
+    """Writes the small document, which has everything that the report uses, into a new
+    folder.
+    """
 
     def small_document(name: str) -> Path:
         folder = tmp_path_factory.mktemp("small") / name
@@ -218,7 +222,9 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 
 
 @pytest.fixture(scope="session")
-def rendered(small_document: Callable[[str], Path], pdf_text: Callable[[Path], str]) -> SimpleNamespace:
+def rendered(
+    small_document: Callable[[str], Path], pdf_text: Callable[[Path], str]
+) -> SimpleNamespace:
     """The small document, rendered once: `pdf`, `reader`, `text`."""
     document = small_document("a folder with ümlaut")
     pdf = document.parents[1] / "elsewhere.pdf"

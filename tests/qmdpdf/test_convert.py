@@ -1,4 +1,6 @@
-"""Converting: the PDF as a reader finds it, the same bytes again, and LaTeX's errors at their source."""
+"""Converting: the PDF as a reader finds it, the same bytes again, and LaTeX's errors at
+their source.
+"""
 
 import os
 import re
@@ -54,14 +56,23 @@ def test_nothing_of_the_sources_is_left(rendered):
 
 def test_contents_and_bookmarks(rendered):
     titles = ["First section", "Second section", "An appendix", "References"]
-    contents = re.search(r"Contents 1\. (.+?) \d 2\. (.+?) \d A\. (.+?) \d (\w+) \d 1\. First section", rendered.text)
+    contents = re.search(
+        r"Contents 1\. (.+?) \d 2\. (.+?) \d A\. (.+?) \d (\w+) \d 1\. First section",
+        rendered.text,
+    )
     assert list(contents.groups()) == titles
     assert [item.title for item in rendered.reader.outline] == titles
 
 
 def test_links(rendered):
-    annotations = [link.get_object()["/A"] for page in rendered.reader.pages for link in page.get("/Annots", [])]
-    assert [action["/URI"] for action in annotations if "/URI" in action] == ["https://example.org/page"]
+    annotations = [
+        link.get_object()["/A"]
+        for page in rendered.reader.pages
+        for link in page.get("/Annots", [])
+    ]
+    assert [action["/URI"] for action in annotations if "/URI" in action] == [
+        "https://example.org/page"
+    ]
     targets = [action["/D"] for action in annotations if "/D" in action]
     # 4 in the contents, 16 references in lists, 4 others, a footnote and a citation
     assert len(targets) == 26
@@ -77,26 +88,45 @@ def objects(resources):
 
 
 def test_figures_are_vectors(rendered):
-    kinds = [item["/Subtype"] for page in rendered.reader.pages for item in objects(page["/Resources"])]
+    kinds = [
+        item["/Subtype"]
+        for page in rendered.reader.pages
+        for item in objects(page["/Resources"])
+    ]
     assert set(kinds) == {"/Form"}
     assert len(kinds) >= 4
-    labels = [page for page in rendered.reader.pages if "abscissa" in page.extract_text()]
+    labels = [
+        page for page in rendered.reader.pages if "abscissa" in page.extract_text()
+    ]
     assert len(labels) == 1  # the text of a figure is text
 
 
 def test_proofs_end_with_a_box(rendered):
-    """A box is drawn with two vertical rules; the first proof's stand on the line of its last words."""
-    (page,) = [page for page in rendered.reader.pages if "How the theorem follows" in page.extract_text()]
+    """A box is drawn with two vertical rules; the first proof's stand on the line of
+    its last words.
+    """
+    (page,) = [
+        page
+        for page in rendered.reader.pages
+        if "How the theorem follows" in page.extract_text()
+    ]
     rule = r"1 0 0 1 [\d.]+ ([\d.]+) cm\s+\[\] 0 d 0 J [\d.]+ w 0 0 m 0 [\d.]+ l S"
     heights = re.findall(rule, page.get_contents().get_data().decode("latin-1"))
     assert heights == [heights[0]] * 2 + [heights[2]] * 2
     lines = {}
-    page.extract_text(visitor_text=lambda text, _, matrix, *__: lines.setdefault(round(matrix[5], 1), []).append(text))
+    page.extract_text(
+        visitor_text=lambda text, _, matrix, *__: lines.setdefault(
+            round(matrix[5], 1), []
+        ).append(text)
+    )
     assert "follows" in "".join(lines[round(float(heights[0]), 1)])
 
 
 def test_paper_size_is_the_projects(rendered):
-    assert [round(float(side)) for side in rendered.reader.pages[0].mediabox[2:]] == [595, 842]
+    assert [round(float(side)) for side in rendered.reader.pages[0].mediabox[2:]] == [
+        595,
+        842,
+    ]
 
 
 def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch):
@@ -104,7 +134,9 @@ def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch):
     document = small_document("other")
     monkeypatch.chdir(document.parent)
     assert main([document.name]) == 0
-    assert rendered.reader.metadata.creation_date == datetime.fromtimestamp(1700000000, UTC)
+    assert rendered.reader.metadata.creation_date == datetime.fromtimestamp(
+        1700000000, UTC
+    )
     assert document.with_suffix(".pdf").read_bytes() == rendered.pdf.read_bytes()
 
 
@@ -123,11 +155,11 @@ NOISE = "This is LuaHBTeX, Version 1.17.0\n(./document.tex\nLaTeX2e <2023-11-01>
     ],
 )  # fmt: skip
 def test_latex_error_is_found_by_the_words_before_it(project, log, where):
-    source = (
-        "x and $a$\n\nword a $\\frac{1}{2}$\n\nword x $a & b$\n\nBad $\\frac{1$ \n\n```{=latex}\n\\begin{nosuch}\n```\n"
-    )
+    source = "x and $a$\n\nword a $\\frac{1}{2}$\n\nword x $a & b$\n\nBad $\\frac{1$ \n\n```{=latex}\n\\begin{nosuch}\n```\n"
     document = read(project({"doc.qmd": source}))
-    tail = "Here is how much of LuaTeX's memory you used:\n" + "".join(f" {i} words\n" for i in range(50))
+    tail = "Here is how much of LuaTeX's memory you used:\n" + "".join(
+        f" {i} words\n" for i in range(50)
+    )
     message = latex_error(document, NOISE + log + tail)
     assert message.startswith(f"doc.qmd{where}: LaTeX error\n{log.splitlines()[0]}\n")
     assert "LuaHBTeX" not in message
@@ -135,8 +167,14 @@ def test_latex_error_is_found_by_the_words_before_it(project, log, where):
 
 
 def test_latex_failure_without_an_error_line_shows_the_end_of_the_log(project):
-    message = latex_error(read(project({"doc.qmd": "x"})), NOISE + "".join(f"line {i}\n" for i in range(50)))
-    assert message.splitlines() == ["doc.qmd: LaTeX failed:", *(f"line {i}" for i in range(35, 50))]
+    message = latex_error(
+        read(project({"doc.qmd": "x"})),
+        NOISE + "".join(f"line {i}\n" for i in range(50)),
+    )
+    assert message.splitlines() == [
+        "doc.qmd: LaTeX failed:",
+        *(f"line {i}" for i in range(35, 50)),
+    ]
 
 
 def test_publish_replaces_by_a_complete_file(tmp_path, monkeypatch):
@@ -167,7 +205,10 @@ def test_publish_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(KeyboardInterrupt):
         publish(new, target)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"new.pdf": b"new", "old.pdf": b"old"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "new.pdf": b"new",
+        "old.pdf": b"old",
+    }
 
 
 @pytest.fixture
@@ -187,9 +228,13 @@ def passes(monkeypatch):
 
 
 def test_latex_starts_from_what_the_last_render_left(project, tmp_path, passes):
-    path = project({"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED})
+    path = project(
+        {"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED}
+    )
     for number in (1, 2):
-        assert main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
+        assert (
+            main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
+        )
     assert passes[0] > 1
     assert passes[1:] == [1]
     path.write_text("# Zero\n\n# One {#sec-one}\n\nSee @sec-one.\n")
@@ -200,9 +245,13 @@ def test_latex_starts_from_what_the_last_render_left(project, tmp_path, passes):
 
 @pytest.mark.parametrize("content", ["", "\\nonsense", "\\relax \n\\@input{", "\0"])
 def test_what_is_left_damaged_does_no_harm(project, tmp_path, passes, content):
-    path = project({"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED})
+    path = project(
+        {"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED}
+    )
     for number in (1, 2):
-        assert main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
+        assert (
+            main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
+        )
         for file in (tmp_path / "kept" / "latex").iterdir():
             file.write_text(content)
     assert (tmp_path / "1.pdf").read_bytes() == (tmp_path / "2.pdf").read_bytes()
@@ -212,7 +261,10 @@ def test_overfull_boxes_are_counted_and_placed(project, capsys):
     path = project({"doc.qmd": f"Text.\n\n{'wide' * 50}\n", "_quarto.yml": NUMBERED})
     assert main([os.fspath(path)]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"overfull boxes: 1\n  Overfull \\hbox \(\d.*\) in paragraph at lines \d+", printed)
+    assert re.search(
+        r"overfull boxes: 1\n  Overfull \\hbox \(\d.*\) in paragraph at lines \d+",
+        printed,
+    )
     path.write_text("Text.\n")
     assert main([os.fspath(path)]) == 0
     assert "overfull boxes: 0\n" in capsys.readouterr().out

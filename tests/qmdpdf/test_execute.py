@@ -1,4 +1,6 @@
-"""Executing: one kernel, inline values as Quarto inserts them, and errors at the line that raised."""
+"""Executing: one kernel, inline values as Quarto inserts them, and errors at the line
+that raised.
+"""
 
 import os
 
@@ -31,17 +33,23 @@ def executed(run):
 
 def plain(markdown):
     """What a reader sees, by pandoc."""
-    text = pypandoc.convert_text(markdown, "plain", format="markdown", extra_args=["--wrap=none"])
+    text = pypandoc.convert_text(
+        markdown, "plain", format="markdown", extra_args=["--wrap=none"]
+    )
     return " ".join(text.split())
 
 
 def texts(document):
-    return [cell.source for cell in document.notebook.cells if cell.cell_type == "markdown"]
+    return [
+        cell.source for cell in document.notebook.cells if cell.cell_type == "markdown"
+    ]
 
 
 def test_chunks_and_expressions_share_one_kernel_in_order(executed):
     assert texts(executed)[0] == "Before: 42"
-    assert texts(executed)[-1].startswith("43, ")  # the chunk with `eval: false` did not reset it
+    assert texts(executed)[-1].startswith(
+        "43, "
+    )  # the chunk with `eval: false` did not reset it
 
 
 @pytest.mark.parametrize("literal", LITERALS)
@@ -50,7 +58,10 @@ def test_inline_string_is_literal(executed, literal):
 
 
 def test_inline_values(executed):
-    assert plain(texts(executed)[-4]) == "43 and {python} x and n = \N{MINUS SIGN}43, [1, None]"
+    assert (
+        plain(texts(executed)[-4])
+        == "43 and {python} x and n = \N{MINUS SIGN}43, [1, None]"
+    )
 
 
 def test_inline_markdown_is_markdown_with_raw_latex(executed):
@@ -72,7 +83,12 @@ def test_no_kernel_is_left(executed):
 
 
 def test_default_folder_is_the_documents(run):
-    document = run({"sub/doc.qmd": "`{python} __import__('os').getcwd()`", "_quarto.yml": "title: T\n"})
+    document = run(
+        {
+            "sub/doc.qmd": "`{python} __import__('os').getcwd()`",
+            "_quarto.yml": "title: T\n",
+        }
+    )
     assert texts(document)[0].replace("\\", "") == str(document.path.parent)
 
 
@@ -81,7 +97,8 @@ def test_default_folder_is_the_documents(run):
     [
         ("```{python}\n#| label: x\n#| echo: true\n\na = 1\nb = a / 0\nc = 2\n```", 6, "b = a / 0"),
         ("```{python}\na = 1\nbad = (\n```", 3, "SyntaxError"),
-        # the innermost frames are in another chunk, in a function of this chunk, in a chain of exceptions
+        # the innermost frames are in another chunk, in a function of this chunk, in a
+        # chain of exceptions
         ("```{python}\n#| label: x\na = 1\nlater(a)\n```", 4, "return x / 0"),
         ("```{python}\ndef f():\n    try:\n        later(1)\n    except ZeroDivisionError as error:\n"
          "        raise ValueError('no') from error\n\nf()\n```", 6, "return x / 0"),
@@ -108,7 +125,14 @@ def test_what_raises_is_shown_where_it_stands(project, part, line, shown):
 def test_figures_keep_their_format_when_a_chunk_changes_other_settings(project, kind):
     settings = "from matplotlib_inline.config import InlineBackend\nimport matplotlib.pyplot as plt\n"
     settings += "InlineBackend.instance().print_figure_kwargs = {'bbox_inches': None}\n"
-    document = read(project({"doc.qmd": f"```{{python}}\n{settings}plt.plot([1, 2])\nplt.show()\n```\n"}))
+    document = read(
+        project(
+            {"doc.qmd": f"```{{python}}\n{settings}plt.plot([1, 2])\nplt.show()\n```\n"}
+        )
+    )
     execute(document, kind)
     shown = document.notebook.cells[0].outputs[-1].data
-    assert ("application/pdf" in shown, "image/png" in shown) == (kind == "pdf", kind == "png")
+    assert ("application/pdf" in shown, "image/png" in shown) == (
+        kind == "pdf",
+        kind == "png",
+    )

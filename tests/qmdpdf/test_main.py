@@ -1,4 +1,6 @@
-"""The command: exit statuses, messages with file and line, and a previous PDF that no failure touches."""
+"""The command: exit statuses, messages with file and line, and a previous PDF that no
+failure touches.
+"""
 
 import os
 import re
@@ -24,9 +26,13 @@ def fails(project, tmp_path, capsys):
     def fails(files: dict[str, str]) -> str:
         path = project({"doc.qmd": "text", "_quarto.yml": QUARTO} | files)
         (tmp_path / "doc.pdf").write_bytes(b"old")
-        before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+        before = {
+            file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+        }
         assert main([os.fspath(path)]) == 1
-        assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+        assert {
+            file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+        } == before
         return capsys.readouterr().err.split("error: ", 1)[1]
 
     return fails
@@ -34,7 +40,10 @@ def fails(project, tmp_path, capsys):
 
 def part(text):
     """A document with `text` on the third line of an included file."""
-    return {"doc.qmd": "# Title\n\n{{< include _part.qmd >}}\n", "_part.qmd": f"text\n\n{text}\n"}
+    return {
+        "doc.qmd": "# Title\n\n{{< include _part.qmd >}}\n",
+        "_part.qmd": f"text\n\n{text}\n",
+    }
 
 
 @pytest.mark.parametrize(
@@ -43,10 +52,28 @@ def part(text):
         (part("See @fig-none."), "_part.qmd:3", "unknown reference @fig-none"),
         (part("See [@nobody1999]."), "_part.qmd:3", "unknown citation @nobody1999"),
         (part("```{python}\n1 / 0\n```"), "_part.qmd:4", "ZeroDivisionError"),
-        ({"_quarto.yml": f"{QUARTO}    toc: true\n    colour: red\n"}, "_quarto.yml:7", "'colour'"),
-        ({"doc.qmd": "---\nlang: en\nkeywords: [a]\n---\n\nkeywords: a"}, "doc.qmd:3", "'keywords'"),
-        ({"_quarto.yml": f"{QUARTO}    include-in-header:\n      - file: a/no.tex\n"}, "_quarto.yml:7", "a/no.tex"),
-        ({"_quarto.yml": f"{QUARTO}bibliography: no.bib\n", "doc.qmd": "no.bib"}, "_quarto.yml:6", "no.bib not found"),
+        (
+            {"_quarto.yml": f"{QUARTO}    toc: true\n    colour: red\n"},
+            "_quarto.yml:7",
+            "'colour'",
+        ),
+        (
+            {"doc.qmd": "---\nlang: en\nkeywords: [a]\n---\n\nkeywords: a"},
+            "doc.qmd:3",
+            "'keywords'",
+        ),
+        (
+            {
+                "_quarto.yml": f"{QUARTO}    include-in-header:\n      - file: a/no.tex\n"
+            },
+            "_quarto.yml:7",
+            "a/no.tex",
+        ),
+        (
+            {"_quarto.yml": f"{QUARTO}bibliography: no.bib\n", "doc.qmd": "no.bib"},
+            "_quarto.yml:6",
+            "no.bib not found",
+        ),
     ],
 )
 def test_error_is_shown_where_it_stands(fails, files, where, named):
@@ -112,22 +139,31 @@ $$ x $$ {#eq-big .big}
     ]
     lines = part(source)["_part.qmd"].splitlines()
     last = {text: number for number, text in enumerate(lines, 1)}
-    messages = [re.split("[;,] ", message)[0] for message in fails(part(source)).splitlines()]
-    assert sorted(messages) == sorted(f"_part.qmd:{last[text]}: {problem}" for text, problem in expected)
+    messages = [
+        re.split("[;,] ", message)[0] for message in fails(part(source)).splitlines()
+    ]
+    assert sorted(messages) == sorted(
+        f"_part.qmd:{last[text]}: {problem}" for text, problem in expected
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("Bad $a^b^c$ here.", "Double superscript"),
-        ("No font has \N{CJK UNIFIED IDEOGRAPH-4E2D}.", "There is no \N{CJK UNIFIED IDEOGRAPH-4E2D}"),
+        (
+            "No font has \N{CJK UNIFIED IDEOGRAPH-4E2D}.",
+            "There is no \N{CJK UNIFIED IDEOGRAPH-4E2D}",
+        ),
     ],
 )
 def test_latex_error_is_shown_where_it_stands(fails, text, named):
     message = fails(part(f"Good $a^b$ and $c$\n\n{text}\n\nmore"))
     assert message.startswith("_part.qmd:5: LaTeX ")
     assert named in message
-    assert not re.search(r"This is Lua|\.sty|\.cls|words of node memory|Output written", message)
+    assert not re.search(
+        r"This is Lua|\.sty|\.cls|words of node memory|Output written", message
+    )
     assert len(message.splitlines()) < 15
 
 
@@ -139,7 +175,10 @@ def test_missing_latexmk_is_named_with_the_remedy(fails, monkeypatch):
 def test_missing_document(project, capsys):
     project({"other.qmd": ""})
     assert main(["absent.qmd"]) == 1
-    assert capsys.readouterr().err == "error: absent.qmd: no such file; give the path of a .qmd file\n"
+    assert (
+        capsys.readouterr().err
+        == "error: absent.qmd: no such file; give the path of a .qmd file\n"
+    )
 
 
 def test_interrupt_leaves_nothing_behind(tmp_path):
@@ -154,12 +193,15 @@ def test_interrupt_leaves_nothing_behind(tmp_path):
         "time.sleep(300)\n```\n"
     )
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    # a shell ignores Ctrl-C for what it starts in the background, and children inherit that
+    # a shell ignores Ctrl-C for what it starts in the background, and children inherit
+    # that
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as scratch:  # short: sockets lie below it
         command = [sys.executable, "-m", "qmdpdf", "doc.qmd"]
         environment = {**os.environ, "TMPDIR": scratch}
-        process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+        )
         try:
             deadline = time.monotonic() + 60
             while not started.exists():

@@ -1,4 +1,6 @@
-"""Results are reused only where nothing that could change them has changed, and then give the same document."""
+"""Results are reused only where nothing that could change them has changed, and then
+give the same document.
+"""
 
 import pytest
 
@@ -91,7 +93,13 @@ def test_only_the_last_results_are_kept(page, tmp_path):
 
 
 def test_the_command_line_runs_the_chunks_once(page, tmp_path, capsys):
-    arguments = [str(page), "--reuse", str(tmp_path / "kept"), "--depends", str(tmp_path / "code")]
+    arguments = [
+        str(page),
+        "--reuse",
+        str(tmp_path / "kept"),
+        "--depends",
+        str(tmp_path / "code"),
+    ]
     assert main(arguments) == 0
     assert "reused" not in capsys.readouterr().out
     first = page.with_suffix(".pdf").read_bytes()

@@ -1,4 +1,6 @@
-"""Reading: every line knows where it came from, and what the renderer cannot do is refused there."""
+"""Reading: every line knows where it came from, and what the renderer cannot do is
+refused there.
+"""
 
 from pathlib import Path
 
@@ -39,10 +41,26 @@ def test_lines_of_included_files_know_their_origin(project):
         "parts/_b.qmd": "b1\nb2\n",
     })  # fmt: skip
     lines = expand(path)
-    assert [line.text for line in lines] == ["first", "", "a1", "", "b1", "b2", "a4", "", "b1", "b2", "last"]
+    assert [line.text for line in lines] == [
+        "first",
+        "",
+        "a1",
+        "",
+        "b1",
+        "b2",
+        "a4",
+        "",
+        "b1",
+        "b2",
+        "last",
+    ]
     for line in lines:
         assert Path(line.path).read_text().splitlines()[line.number - 1] == line.text
-    assert [line.where for line in lines[3:6]] == ["parts/_a.qmd:2", "parts/_b.qmd:1", "parts/_b.qmd:2"]
+    assert [line.where for line in lines[3:6]] == [
+        "parts/_a.qmd:2",
+        "parts/_b.qmd:1",
+        "parts/_b.qmd:2",
+    ]
 
 
 def test_circle_of_includes_is_refused(project):
@@ -58,7 +76,9 @@ def test_cells_know_their_origin(project):
         "_a.qmd": "```{python}\n#| label: x\n\nfirst = 1\n```\nt\n\n```{python}\n\nsecond = 2\n```\n\n\nmore\n\n\nlast",
     })  # fmt: skip
     cells = read(path).notebook.cells
-    assert [(cell.cell_type, cell.source.strip(), cell.metadata["where"]) for cell in cells] == [
+    assert [
+        (cell.cell_type, cell.source.strip(), cell.metadata["where"]) for cell in cells
+    ] == [
         ("markdown", "# a comment", "doc.qmd:6"),
         ("code", "first = 1", "_a.qmd:2"),
         ("markdown", "t", "_a.qmd:6"),
@@ -77,7 +97,12 @@ def test_code_blocks_are_left_alone(project):
 
 def test_comments_of_a_chunk_stay_comments(project):
     source = "# %time nothing\n# !ls\nx = 1  # %matplotlib inline"
-    assert read(project({"doc.qmd": f"```{{python}}\n{source}\n```"})).notebook.cells[0].source == source
+    assert (
+        read(project({"doc.qmd": f"```{{python}}\n{source}\n```"}))
+        .notebook.cells[0]
+        .source
+        == source
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,13 +127,29 @@ def test_comments_of_a_chunk_stay_comments(project):
         ("```{python}\n#| echo: false\n#| code-fold: true\nx\n```", 2, "'code-fold'"),
         ('```{python}\n#| echo: false\n#| "code-fold": true\nx\n```', 1, "'code-fold'"),
         ("```{python}\n#| echo: no way\nx\n```", 1, "echo cannot be 'no way'"),
-        ("```{python}\n#| label: fig-a\n#| fig-subcap: one\nx\n```", 2, "fig-subcap cannot be 'one'"),
-        ("```{python}\n#| label: fig-a\n#| layout-ncol: true\nx\n```", 2, "layout-ncol cannot be True"),
+        (
+            "```{python}\n#| label: fig-a\n#| fig-subcap: one\nx\n```",
+            2,
+            "fig-subcap cannot be 'one'",
+        ),
+        (
+            "```{python}\n#| label: fig-a\n#| layout-ncol: true\nx\n```",
+            2,
+            "layout-ncol cannot be True",
+        ),
         ("```{python}\n#| label: 5\nx\n```", 1, "label cannot be 5"),
         ("```{python}\n#| echo: [false\nx\n```", 1, "not valid YAML"),
         ("```{python}\n#| echo:false\nx\n```", 1, "'echo:false'"),
-        ("```{python}\n#| label: fig-a\n#| fig-subcap: [a, b]\nx\n```", 1, "fig-subcap needs a fig-cap"),
-        ("```{python}\n#| fig-cap: A caption\nx\n```", 1, "fig-cap needs a label that starts with fig-"),
+        (
+            "```{python}\n#| label: fig-a\n#| fig-subcap: [a, b]\nx\n```",
+            1,
+            "fig-subcap needs a fig-cap",
+        ),
+        (
+            "```{python}\n#| fig-cap: A caption\nx\n```",
+            1,
+            "fig-cap needs a label that starts with fig-",
+        ),
         (
             "```{python}\n#| tbl-cap: A caption\n#| label: fig-a\nx\n```",
             1,
@@ -118,9 +159,14 @@ def test_comments_of_a_chunk_stay_comments(project):
         ("text\n\n````python\nx\n```\n\ntext", 2, "````"),
     ],
 )
-def test_unsupported_constructs_are_refused_where_they_stand(project, source, line, named):
+def test_unsupported_constructs_are_refused_where_they_stand(
+    project, source, line, named
+):
     path = project(
-        {"doc.qmd": "# Title\n\n{{< include parts/_part.qmd >}}\n", "parts/_part.qmd": f"text\n\n{source}\n"}
+        {
+            "doc.qmd": "# Title\n\n{{< include parts/_part.qmd >}}\n",
+            "parts/_part.qmd": f"text\n\n{source}\n",
+        }
     )
     with pytest.raises(QmdError) as error:
         read(path)
@@ -134,7 +180,10 @@ def test_unsupported_constructs_are_refused_where_they_stand(project, source, li
     [
         ({"doc.qmd": "---\ntitle: T\nlang: [en\n---\n"}, "doc.qmd:4"),
         ({"doc.qmd": "---\nonly words\n---\n"}, "doc.qmd:1"),
-        ({"doc.qmd": "text", "_quarto.yml": "title: T\n\ttoc: true\n"}, "_quarto.yml:2"),
+        (
+            {"doc.qmd": "text", "_quarto.yml": "title: T\n\ttoc: true\n"},
+            "_quarto.yml:2",
+        ),
         ({"doc.qmd": "text", "_quarto.yml": "- title\n"}, "_quarto.yml:1"),
     ],
 )
@@ -175,7 +224,10 @@ x
 ```{=latex}
 x
 ```"""
-    assert "\n".join(line.text for line in read(project({"doc.qmd": source})).lines) == source
+    assert (
+        "\n".join(line.text for line in read(project({"doc.qmd": source})).lines)
+        == source
+    )
 
 
 def test_chunk_options_lie_above_front_matter_above_project(project):

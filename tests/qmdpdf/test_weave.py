@@ -1,4 +1,6 @@
-"""Weaving: which parts of an executed chunk appear, and as what; pandoc reads the result."""
+"""Weaving: which parts of an executed chunk appear, and as what; pandoc reads the
+result.
+"""
 
 import json
 import re
@@ -51,27 +53,40 @@ CHUNKS = {
 
 @pytest.fixture(scope="module")
 def woven(run, tmp_path_factory):
-    """The pandoc blocks that each chunk became, by name, and the folder with the figures."""
-    source = "\n\n".join(f"MARK {name}\n\n```{{python}}\n{o}\n{s}\n```" for name, (o, s) in CHUNKS.items())
+    """The pandoc blocks that each chunk became, by name, and the folder with the
+    figures.
+    """
+    source = "\n\n".join(
+        f"MARK {name}\n\n```{{python}}\n{o}\n{s}\n```"
+        for name, (o, s) in CHUNKS.items()
+    )
     folder = tmp_path_factory.mktemp("figures")
     text = weave(run({"doc.qmd": source.replace("{python}\n\n", "{python}\n")}), folder)
     parts = dict(re.findall(r"MARK (\S+)\n\n(.*?)(?=MARK|\Z)", text, re.DOTALL))
     blocks = {
-        name: json.loads(pypandoc.convert_text(part, "json", "markdown"))["blocks"] for name, part in parts.items()
+        name: json.loads(pypandoc.convert_text(part, "json", "markdown"))["blocks"]
+        for name, part in parts.items()
     }
     return SimpleNamespace(blocks=blocks, folder=folder)
 
 
 def code(*texts, language=""):
-    """Pandoc code blocks: the first one in the language, which is a chunk's own source."""
+    """Pandoc code blocks: the first one in the language, which is a chunk's own
+    source.
+    """
     return [
-        {"t": "CodeBlock", "c": [["", [language] if language and not i else [], []], text]}
+        {
+            "t": "CodeBlock",
+            "c": [["", [language] if language and not i else [], []], text],
+        }
         for i, text in enumerate(texts)
     ]
 
 
 def inlines(*words):
-    return [word if isinstance(word, dict) else {"t": "Str", "c": word} for word in words]
+    return [
+        word if isinstance(word, dict) else {"t": "Str", "c": word} for word in words
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,9 +102,26 @@ def inlines(*words):
         ("no-eval", code(STREAMS, language="python")),
         ("value", code("[1, '*two*']")),
         ("markdown", [{"t": "Para", "c": [{"t": "Strong", "c": inlines("strong")}]}]),
-        ("latex", [{"t": "Para", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, "\\frac{x^{2}}{2}"]}]}]),
+        (
+            "latex",
+            [
+                {
+                    "t": "Para",
+                    "c": [
+                        {"t": "Math", "c": [{"t": "DisplayMath"}, "\\frac{x^{2}}{2}"]}
+                    ],
+                }
+            ],
+        ),
         ("colour", code("red")),
-        ("fences", code(CHUNKS["fences"][1], "\n    ```\n    inner\n````\nmore", language="python")),
+        (
+            "fences",
+            code(
+                CHUNKS["fences"][1],
+                "\n    ```\n    inner\n````\nmore",
+                language="python",
+            ),
+        ),
     ],
 )
 def test_outputs(woven, name, expected):
@@ -104,8 +136,20 @@ def images(blocks):
         if isinstance(node, dict) and node["t"] == "Figure":
             label = node["c"][0][0]
         if isinstance(node, dict) and node["t"] == "Image":
-            found.append((label or node["c"][0][0], [word.get("c") for word in node["c"][1]], node["c"][2][0]))
-        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+            found.append(
+                (
+                    label or node["c"][0][0],
+                    [word.get("c") for word in node["c"][1]],
+                    node["c"][2][0],
+                )
+            )
+        for child in (
+            node.values()
+            if isinstance(node, dict)
+            else node
+            if isinstance(node, list)
+            else []
+        ):
             walk(child, label)
 
     walk(blocks)
@@ -120,7 +164,9 @@ def images(blocks):
          inlines("Both")),
     ],
 )  # fmt: skip
-def test_figures_have_their_labels_and_captions(woven, name, attributes, labels, caption):
+def test_figures_have_their_labels_and_captions(
+    woven, name, attributes, labels, caption
+):
     (div,) = woven.blocks[name]
     assert div["t"] == "Div"
     assert div["c"][0] == attributes
@@ -129,7 +175,11 @@ def test_figures_have_their_labels_and_captions(woven, name, attributes, labels,
 
 
 def test_figures_are_files_of_their_own(woven):
-    names = [file for name in ("bare-figure", "figure", "subfigures") for _, _, file in images(woven.blocks[name])]
+    names = [
+        file
+        for name in ("bare-figure", "figure", "subfigures")
+        for _, _, file in images(woven.blocks[name])
+    ]
     assert len(set(names)) == 4
     assert sorted(path.name for path in Path(woven.folder).iterdir()) == sorted(names)
     for name in names:
@@ -143,7 +193,11 @@ def test_bare_figure_has_no_div(woven):
 @pytest.mark.parametrize(
     ("name", "label", "caption"),
     [
-        ("table", "tbl-a", inlines("A", {"t": "Space"}, {"t": "Emph", "c": inlines("table")})),
+        (
+            "table",
+            "tbl-a",
+            inlines("A", {"t": "Space"}, {"t": "Emph", "c": inlines("table")}),
+        ),
         ("table-asis", "tbl-b", inlines("Printed")),
     ],
 )
@@ -156,11 +210,17 @@ def test_tables_have_their_label_and_caption(woven, name, label, caption):
 
 def test_text_between_chunks_is_kept_apart(run, tmp_path):
     document = run({"doc.qmd": "one\n```{python}\n#| echo: false\nprint(1)\n```\ntwo"})
-    blocks = json.loads(pypandoc.convert_text(weave(document, tmp_path), "json", "markdown"))["blocks"]
+    blocks = json.loads(
+        pypandoc.convert_text(weave(document, tmp_path), "json", "markdown")
+    )["blocks"]
     assert [block["t"] for block in blocks] == ["Para", "CodeBlock", "Para"]
 
 
 def test_label_of_a_figure_needs_a_figure(run, tmp_path):
-    document = run({"doc.qmd": "text\n\n```{python}\n#| label: fig-a\n#| fig-cap: None\nx = 1\n```\n"})
+    document = run(
+        {
+            "doc.qmd": "text\n\n```{python}\n#| label: fig-a\n#| fig-cap: None\nx = 1\n```\n"
+        }
+    )
     with pytest.raises(QmdError, match=r"doc\.qmd:4: the chunk fig-a shows no figure"):
         weave(document, tmp_path)

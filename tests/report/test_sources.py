@@ -1,4 +1,6 @@
-"""No result is typed: a measured or computed number in the prose is an inline expression."""
+"""No result is typed: a measured or computed number in the prose is an inline
+expression.
+"""
 
 import re
 
@@ -8,7 +10,8 @@ from hw2 import claims, inspect, pages
 from hw2.paths import REPORT
 from qmdpdf.source import Line, expand
 
-# decimals, percentages, numbers with thousands separators, powers of ten: what results look like
+# decimals, percentages, numbers with thousands separators, powers of ten: what results
+# look like
 RESULT = re.compile(r"\d+\.\d+|\d+(?:\.\d+)?\s?%|\d{1,3}(?:,\d{3})+|\d+e-?\d+")
 GIVEN = {
     "10,000": "the number of products that the assignment asks for",
@@ -18,16 +21,28 @@ GIVEN = {
 
 
 def typed(lines: list[Line]) -> list[str]:
-    """The results typed in the prose of some lines: outside code, formulas and inline expressions."""
+    """The results typed in the prose of some lines: outside code, formulas and inline
+    expressions.
+    """
     found, fenced = [], None
     for line in lines:
         fence = re.match(r"\s*(```+|\$\$)", line.text)
         if fence and (fenced is None or fence[1] == fenced):
-            fenced = fence[1] if fenced is None and line.text.count(fence[1]) == 1 else None
+            fenced = (
+                fence[1] if fenced is None and line.text.count(fence[1]) == 1 else None
+            )
             continue
-        if not fenced or line.text.startswith("#| fig-cap") or line.text.startswith("#| tbl-cap"):
+        if (
+            not fenced
+            or line.text.startswith("#| fig-cap")
+            or line.text.startswith("#| tbl-cap")
+        ):
             prose = re.sub(r"`[^`]*`|\$[^$]*\$|\([^)]*\.(?:pdf|png)\)", " ", line.text)
-            found += [f"{line.where}: {match}" for match in RESULT.findall(prose) if match not in GIVEN]
+            found += [
+                f"{line.where}: {match}"
+                for match in RESULT.findall(prose)
+                if match not in GIVEN
+            ]
     return found
 
 

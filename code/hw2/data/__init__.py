@@ -1,7 +1,9 @@
-"""Datasets: one module each. Every file is verified against its digest before anything reads it.
+"""Datasets: one module each. Every file is verified against its digest before anything
+reads it.
 
-A file is looked for in the data folder (`data/`, or the folder that HW2_DATA names), then in the mirror that
-HW2_DATA_MIRROR names (a folder or a URL), then at its official source.
+A file is looked for in the data folder (`data/`, or the folder that HW2_DATA names),
+then in the mirror that HW2_DATA_MIRROR names (a folder or a URL), then at its official
+source.
 """
 
 import hashlib
@@ -18,12 +20,16 @@ from hw2.paths import ROOT
 
 
 class DataError(Exception):
-    """A data file is missing, damaged or not what it should be; the message says which, and what to do."""
+    """A data file is missing, damaged or not what it should be; the message says which,
+    and what to do.
+    """
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of a dataset. `fetch` writes it to a given path from the official source `source`, a URL or a name."""
+    """A file of a dataset. `fetch` writes it to a given path from the official source
+    `source`, a URL or a name.
+    """
 
     name: str
     sha256: str
@@ -40,11 +46,15 @@ def folder() -> Path:
 def locate(file: DataFile) -> Path:
     """The verified file, downloaded into the data folder where it is not at hand.
 
-    Raises DataError for a file that is damaged, truncated or another one, and where no source can be reached.
+    Raises DataError for a file that is damaged, truncated or another one, and where no
+    source can be reached.
     """
     mirror = os.environ.get("HW2_DATA_MIRROR", "")
     here = folder() / file.name
-    for candidate in (here, *([Path(mirror) / file.name] if mirror and "://" not in mirror else [])):
+    for candidate in (
+        here,
+        *([Path(mirror) / file.name] if mirror and "://" not in mirror else []),
+    ):
         if candidate.is_file():
             return verify(candidate, file)
     attempts: list[tuple[str, Callable[[Path], None]]] = [(file.source, file.fetch)]
@@ -54,7 +64,9 @@ def locate(file: DataFile) -> Path:
     here.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for source, fetch in attempts:
-        with tempfile.TemporaryDirectory(dir=here.parent, prefix=".download-") as scratch:
+        with tempfile.TemporaryDirectory(
+            dir=here.parent, prefix=".download-"
+        ) as scratch:
             path = Path(scratch) / file.name
             try:
                 fetch(path)
@@ -64,22 +76,30 @@ def locate(file: DataFile) -> Path:
             os.replace(verify(path, file, source), here)
             return here
     raise DataError(
-        f"{file.name} not found. Put it (SHA-256 {file.sha256}, {file.size:,} bytes) into {here.parent}, "
-        "or set HW2_DATA_MIRROR to a folder or URL that has it. Tried:\n  " + "\n  ".join(failures)
+        f"{file.name} not found. Put it (SHA-256 {file.sha256}, {file.size:,} bytes) "
+        f"into {here.parent}, "
+        "or set HW2_DATA_MIRROR to a folder or URL that has it. Tried:\n  "
+        + "\n  ".join(failures)
     )
 
 
 def verify(path: Path, file: DataFile, source: str = "") -> Path:
-    """The path itself, if its content is the expected one. Raises DataError otherwise, and leaves the file alone."""
+    """The path itself, if its content is the expected one. Raises DataError otherwise,
+    and leaves the file alone.
+    """
     name = source or str(path)
     if (size := path.stat().st_size) != file.size:
         raise DataError(
-            f"{name} has {size:,} bytes, expected {file.size:,}: it is truncated or another file; {_REMEDY}"
+            f"{name} has {size:,} bytes, expected {file.size:,}: it is truncated or "
+            f"another file; {_REMEDY}"
         )
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != file.sha256:
-        raise DataError(f"{name} has SHA-256 {found}, expected {file.sha256}: it is damaged or another file; {_REMEDY}")
+        raise DataError(
+            f"{name} has SHA-256 {found}, expected {file.sha256}: it is damaged or "
+            f"another file; {_REMEDY}"
+        )
     return path
 
 
@@ -87,5 +107,7 @@ _REMEDY = "remove it and run again, or set HW2_DATA_MIRROR to a good copy"
 
 
 def download(url: str, path: Path) -> None:
-    """Download with a progress bar. Raises URLError or OSError where the source cannot be reached."""
+    """Download with a progress bar. Raises URLError or OSError where the source cannot
+    be reached.
+    """
     download_url_to_file(url, str(path), progress=True)

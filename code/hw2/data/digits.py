@@ -1,6 +1,8 @@
-"""Handwritten digits (Alpaydin and Kaynak 1998; UCI Machine Learning Repository, CC BY 4.0), as scikit-learn has them.
+"""Handwritten digits (Alpaydin and Kaynak 1998; UCI Machine Learning Repository, CC BY
+4.0), as scikit-learn has them.
 
-1,797 images of 8 x 8 pixels in ten classes. The file is part of the scikit-learn package, so it is always at hand.
+1,797 images of 8 x 8 pixels in ten classes. The file is part of the scikit-learn
+package, so it is always at hand.
 """
 
 import shutil
@@ -13,7 +15,9 @@ from hw2 import data
 
 
 def _fetch(path: Path) -> None:
-    with resources.as_file(resources.files("sklearn.datasets.data") / path.name) as file:
+    with resources.as_file(
+        resources.files("sklearn.datasets.data") / path.name
+    ) as file:
         shutil.copyfile(file, path)
 
 
@@ -27,6 +31,8 @@ FILE = data.DataFile(
 
 
 def load() -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (rows x 64, float64, 0 to 16) and labels (rows, int64), in the file's order. Raises DataError."""
+    """Pixels (rows x 64, float64, 0 to 16) and labels (rows, int64), in the file's
+    order. Raises DataError.
+    """
     table = np.loadtxt(data.locate(FILE), delimiter=",")
     return table[:, :-1], table[:, -1].astype(np.int64)

@@ -1,8 +1,10 @@
-"""Imagenette at 64 x 64 (Howard 2019, github.com/fastai/imagenette): ten classes of ImageNet (Russakovsky et al. 2015).
+"""Imagenette at 64 x 64 (Howard 2019, github.com/fastai/imagenette): ten classes of
+ImageNet (Russakovsky et al. 2015).
 
-9,469 training images and 3,925 test images (the folder `val`), resized as the assignment says and kept as one tensor.
-They come from the official archive, or from a mirror's copy of the same images, squashed to 224 x 224. No archive is
-ever extracted: its images are decoded in memory.
+9,469 training images and 3,925 test images (the folder `val`), resized as the
+assignment says and kept as one tensor. They come from the official archive, or from a
+mirror's copy of the same images, squashed to 224 x 224. No archive is ever extracted:
+its images are decoded in memory.
 """
 
 import hashlib
@@ -29,7 +31,8 @@ from hw2 import data
 from hw2.data import DataError, DataFile
 
 SIDE = 64
-CLASSES = {  # folder (WordNet ID) -> name, in the assignment's order; the label is the place in it
+# folder (WordNet ID) -> name, in the assignment's order; the label is the place in it
+CLASSES = {
     "n01440764": "tench",
     "n02102040": "English springer",
     "n02979186": "cassette player",
@@ -43,7 +46,10 @@ CLASSES = {  # folder (WordNet ID) -> name, in the assignment's order; the label
 }
 NAMES = tuple(CLASSES.values())
 COUNTS = {"train": 9_469, "val": 3_925}
-LARGEST_ARCHIVE, LARGEST_IMAGE = 2**30, 2**24  # bytes and pixels in all, far above what the archives have
+LARGEST_ARCHIVE, LARGEST_IMAGE = (
+    2**30,
+    2**24,
+)  # bytes and pixels in all, far above what the archives have
 
 
 class _NotPublishedError(Exception):
@@ -55,12 +61,19 @@ def _only_in_mirrors(path: Path) -> None:
 
 
 def _fetch(path: Path) -> None:
-    from torchvision.datasets import Imagenette  # seconds to import, and needed here only
+    from torchvision.datasets import (
+        Imagenette,
+    )  # seconds to import, and needed here only
 
     try:
-        Imagenette(path.parent, size="160px", download=True)  # leaves its archive at `path`
+        Imagenette(
+            path.parent, size="160px", download=True
+        )  # leaves its archive at `path`
     except RuntimeError as error:
-        raise DataError(f"{OFFICIAL.source}: {error} Run again, or set HW2_DATA_MIRROR to a good copy") from None
+        raise DataError(
+            f"{OFFICIAL.source}: {error} Run again, or set HW2_DATA_MIRROR to a good "
+            "copy"
+        ) from None
 
 
 FILE = DataFile(
@@ -81,7 +94,9 @@ OFFICIAL = DataFile(
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, 3, 64, 64) in uint8 with their labels (N) in int64, by class, and by file name within a class."""
+    """Images (N, 3, 64, 64) in uint8 with their labels (N) in int64, by class, and by
+    file name within a class.
+    """
 
     images: Tensor
     labels: Tensor
@@ -97,7 +112,9 @@ class Images:
 
 
 class Imagenette(NamedTuple):
-    """The two parts of the data set, the archive that they are from, and the SHA-256 of all images and labels."""
+    """The two parts of the data set, the archive that they are from, and the SHA-256 of
+    all images and labels.
+    """
 
     train: Images
     test: Images
@@ -108,8 +125,9 @@ class Imagenette(NamedTuple):
 def load() -> Imagenette:
     """The whole data set, decoded once and then read from the data folder.
 
-    It is from the squashed archive `FILE` where the data folder or a mirror has it, else from the `OFFICIAL` one, which
-    is downloaded where it is not at hand; their images differ by rounding. Raises DataError.
+    It is from the squashed archive `FILE` where the data folder or a mirror has it,
+    else from the `OFFICIAL` one, which is downloaded where it is not at hand; their
+    images differ by rounding. Raises DataError.
     """
     try:
         return _load(FILE)
@@ -118,8 +136,12 @@ def load() -> Imagenette:
 
 
 def split(labels: Tensor, seed: int = 211) -> tuple[Tensor, Tensor]:
-    """Row numbers of the training and the validation part, each ascending; the latter is 10 % of each class."""
-    parts = train_test_split(np.arange(len(labels)), test_size=0.1, stratify=labels, random_state=seed)
+    """Row numbers of the training and the validation part, each ascending; the latter
+    is 10 % of each class.
+    """
+    parts = train_test_split(
+        np.arange(len(labels)), test_size=0.1, stratify=labels, random_state=seed
+    )
     training, validation = (torch.from_numpy(np.sort(part)) for part in parts)
     return training, validation
 
@@ -134,39 +156,62 @@ def _load(file: DataFile) -> Imagenette:
     parts = decode(data.locate(file))
     for part, expected in COUNTS.items():
         if (count := len(parts[part])) != expected:
-            raise DataError(f"{file.name} has {count:,} images in {part}/, expected {expected:,}: it is another file")
-    found = Imagenette(parts["train"], parts["val"], file, digest(parts["train"], parts["val"]))
+            raise DataError(
+                f"{file.name} has {count:,} images in {part}/, expected {expected:,}: "
+                "it is another file"
+            )
+    found = Imagenette(
+        parts["train"], parts["val"], file, digest(parts["train"], parts["val"])
+    )
     _write(cache, found)
     return found
 
 
 def decode(archive: Path) -> dict[str, Images]:
-    """The images of the folders train/ and val/ of an archive, in as many threads as there are cores.
+    """The images of the folders train/ and val/ of an archive, in as many threads as
+    there are cores.
 
-    Raises DataError for an archive that is truncated or holds what it should not, and names an image that is damaged.
+    Raises DataError for an archive that is truncated or holds what it should not, and
+    names an image that is damaged.
     """
 
     def pixels(member: tuple[str, bytes]) -> tuple[str, np.ndarray]:
         try:
             return member[0], resize(member[1])
-        except (OSError, ValueError, SyntaxError) as error:  # what PIL raises for bad content
-            raise DataError(f"{archive}: {member[0]} is no good image ({error}); {_REMEDY}") from None
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+        ) as error:  # what PIL raises for bad content
+            raise DataError(
+                f"{archive}: {member[0]} is no good image ({error}); {_REMEDY}"
+            ) from None
 
     with ThreadPoolExecutor() as pool:  # PIL decodes and resizes without Python's lock
         found = pool.map(pixels, members(archive))
-        images = dict(tqdm(found, "decoding images", sum(COUNTS.values()), unit="img", disable=None))
+        images = dict(
+            tqdm(
+                found, "decoding images", sum(COUNTS.values()), unit="img", disable=None
+            )
+        )
     parts = {}
     for part in COUNTS:
         names = sorted(name for name in images if name.split("/")[1] == part)
         if not names:
             raise DataError(f"{archive} has no image in {part}/; {_REMEDY}")
-        labels = torch.tensor([list(CLASSES).index(name.split("/")[2]) for name in names])
-        parts[part] = Images(torch.from_numpy(np.stack([images[name] for name in names])), labels)
+        labels = torch.tensor(
+            [list(CLASSES).index(name.split("/")[2]) for name in names]
+        )
+        parts[part] = Images(
+            torch.from_numpy(np.stack([images[name] for name in names])), labels
+        )
     return parts
 
 
 def resize(content: bytes) -> np.ndarray:
-    """An image file as (3, 64, 64) in uint8: what torchvision's Resize((64, 64)) gives. Raises OSError, ValueError."""
+    """An image file as (3, 64, 64) in uint8: what torchvision's Resize((64, 64)) gives.
+    Raises OSError, ValueError.
+    """
     with Image.open(io.BytesIO(content)) as image:
         if image.width * image.height > LARGEST_IMAGE:
             raise ValueError(f"{image.width} x {image.height} pixels")
@@ -175,26 +220,40 @@ def resize(content: bytes) -> np.ndarray:
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Name (root/part/class/file) and content of each image. Whatever else stands in the archive is refused, or is a
-    plain file elsewhere, which is left alone. Raises DataError."""
+    """Name (root/part/class/file) and content of each image. Whatever else stands in
+    the archive is refused, or is a plain file elsewhere, which is left alone. Raises
+    DataError.
+    """
     total = 0
     try:
         with tarfile.open(archive) as content:
             for member in content:
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
-                    raise DataError(f"{archive}: {member.name} leads out of the archive; {_REMEDY}")
+                    raise DataError(
+                        f"{archive}: {member.name} leads out of the archive; {_REMEDY}"
+                    )
                 if member.isdir():
                     continue
                 if not member.isreg():
-                    raise DataError(f"{archive}: {member.name} is a link or a device, not a file; {_REMEDY}")
+                    raise DataError(
+                        f"{archive}: {member.name} is a link or a device, not a file; "
+                        f"{_REMEDY}"
+                    )
                 if (total := total + member.size) > LARGEST_ARCHIVE:
-                    raise DataError(f"{archive} has more than {LARGEST_ARCHIVE:,} bytes in it; {_REMEDY}")
+                    raise DataError(
+                        f"{archive} has more than {LARGEST_ARCHIVE:,} bytes in it; "
+                        f"{_REMEDY}"
+                    )
                 match path.parts:
-                    case (_, part, folder, _) if part in COUNTS and folder in CLASSES and path.suffix == ".JPEG":
+                    case (_, part, folder, _) if (
+                        part in COUNTS and folder in CLASSES and path.suffix == ".JPEG"
+                    ):
                         yield str(path), content.extractfile(member).read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{archive} is truncated or no archive ({error}); {_REMEDY}") from None
+        raise DataError(
+            f"{archive} is truncated or no archive ({error}); {_REMEDY}"
+        ) from None
 
 
 _REMEDY = "remove the archive and run again, or set HW2_DATA_MIRROR to a good copy"
@@ -217,26 +276,36 @@ def _write(cache: Path, found: Imagenette) -> None:
         "images": torch.cat([found.train.images, found.test.images]),
         "labels": torch.cat([found.train.labels, found.test.labels]),
     }
-    note = {"archive": found.archive.sha256, "digest": found.digest, "train": str(len(found.train))}
+    note = {
+        "archive": found.archive.sha256,
+        "digest": found.digest,
+        "train": str(len(found.train)),
+    }
     cache.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.parent, prefix=".cache-") as scratch:
         try:
             save_file(tensors, Path(scratch) / cache.name, note)
         except SafetensorError as error:
             raise DataError(
-                f"{cache} cannot be written ({error}); free some space, or set HW2_DATA elsewhere"
+                f"{cache} cannot be written ({error}); free some space, or set "
+                "HW2_DATA elsewhere"
             ) from None
         (Path(scratch) / cache.name).replace(cache)
 
 
 def _read(cache: Path, file: DataFile) -> Imagenette | None:
-    """What `_write` wrote for this archive, or None where the cache is damaged, so that it is made again."""
+    """What `_write` wrote for this archive, or None where the cache is damaged, so that
+    it is made again.
+    """
     try:
         with safe_open(cache, "pt") as content:
             note = content.metadata()
             images, labels = content.get_tensor("images"), content.get_tensor("labels")
         rows = int(note["train"])
-        train, test = Images(images[:rows], labels[:rows]), Images(images[rows:], labels[rows:])
+        train, test = (
+            Images(images[:rows], labels[:rows]),
+            Images(images[rows:], labels[rows:]),
+        )
         good = note["archive"] == file.sha256 and note["digest"] == digest(train, test)
     except (SafetensorError, KeyError, TypeError, ValueError):
         good = False

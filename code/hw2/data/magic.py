@@ -1,7 +1,7 @@
 """MAGIC gamma telescope (Bock et al. 2004; UCI Machine Learning Repository, CC BY 4.0).
 
-19,020 simulated showers with 10 features each; signal (g, gamma) or background (h, hadron). The label is 0 for g and 1
-for h, as in the assignment's example.
+19,020 simulated showers with 10 features each; signal (g, gamma) or background (h,
+hadron). The label is 0 for g and 1 for h, as in the assignment's example.
 """
 
 import shutil
@@ -15,7 +15,18 @@ from sklearn.model_selection import train_test_split
 
 from hw2 import data
 
-FEATURES = ["fLength", "fWidth", "fSize", "fConc", "fConc1", "fAsym", "fM3Long", "fM3Trans", "fAlpha", "fDist"]
+FEATURES = [
+    "fLength",
+    "fWidth",
+    "fSize",
+    "fConc",
+    "fConc1",
+    "fAsym",
+    "fM3Long",
+    "fM3Trans",
+    "fAlpha",
+    "fDist",
+]
 LABELS = {"g": 0, "h": 1}
 UCI = "https://archive.ics.uci.edu/static/public/159/magic+gamma+telescope.zip"
 
@@ -24,25 +35,39 @@ def _fetch(path: Path) -> None:
     archive = path.with_suffix(".zip")
     data.download(UCI, archive)
     try:
-        with zipfile.ZipFile(archive) as content, content.open(path.name) as member, path.open("wb") as target:
+        with (
+            zipfile.ZipFile(archive) as content,
+            content.open(path.name) as member,
+            path.open("wb") as target,
+        ):
             shutil.copyfileobj(member, target)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise data.DataError(f"{UCI} is no archive with a {path.name} in it: {error}") from None
+        raise data.DataError(
+            f"{UCI} is no archive with a {path.name} in it: {error}"
+        ) from None
 
 
 FILE = data.DataFile(
-    "magic04.data", "e9314b7ebd4b4b59a3b3d65f7316663963777b16a46786877651dbbaa640b36a", 1_477_391, UCI, _fetch
+    "magic04.data",
+    "e9314b7ebd4b4b59a3b3d65f7316663963777b16a46786877651dbbaa640b36a",
+    1_477_391,
+    UCI,
+    _fetch,
 )
 
 
 def load() -> pd.DataFrame:
-    """All rows in the file's order: the ten FEATURES as floats, `class` as "g" or "h". Raises DataError."""
+    """All rows in the file's order: the ten FEATURES as floats, `class` as "g" or "h".
+    Raises DataError.
+    """
     return pd.read_csv(data.locate(FILE), names=[*FEATURES, "class"])
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts of the data, each in ascending order, without overlap."""
+    """Row numbers of the three parts of the data, each in ascending order, without
+    overlap.
+    """
 
     train: np.ndarray
     validation: np.ndarray
@@ -52,18 +77,27 @@ class Split:
 def split(frame: pd.DataFrame, seed: int = 211) -> Split:
     """70 % train, 10 % validation, 20 % test, stratified by class.
 
-    Copies of a row stay together: the different rows are split, and each copy goes where its original went, so that no
-    test row is a copy of a row that was trained on. The shares therefore hold for the different rows.
+    Copies of a row stay together: the different rows are split, and each copy goes
+    where its original went, so that no test row is a copy of a row that was trained on.
+    The shares therefore hold for the different rows.
     """
     group = copies(frame)
     label = frame["class"].to_numpy()[~frame.duplicated()]
-    rest, test = train_test_split(np.arange(len(label)), test_size=0.2, stratify=label, random_state=seed)
-    train, validation = train_test_split(rest, test_size=0.125, stratify=label[rest], random_state=seed)
-    return Split(*(np.flatnonzero(np.isin(group, part)) for part in (train, validation, test)))
+    rest, test = train_test_split(
+        np.arange(len(label)), test_size=0.2, stratify=label, random_state=seed
+    )
+    train, validation = train_test_split(
+        rest, test_size=0.125, stratify=label[rest], random_state=seed
+    )
+    return Split(
+        *(np.flatnonzero(np.isin(group, part)) for part in (train, validation, test))
+    )
 
 
 def copies(frame: pd.DataFrame) -> np.ndarray:
-    """A number for each row (rows, int64), the same for exact copies; numbered from 0 as they first appear."""
+    """A number for each row (rows, int64), the same for exact copies; numbered from 0
+    as they first appear.
+    """
     return frame.groupby([*FEATURES, "class"], sort=False).ngroup().to_numpy()
 
 

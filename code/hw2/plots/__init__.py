@@ -1,4 +1,6 @@
-"""The look of all figures, and the one function that shows a figure and keeps it in `figures/`."""
+"""The look of all figures, and the one function that shows a figure and keeps it in
+`figures/`.
+"""
 
 import os
 import shutil
@@ -13,10 +15,14 @@ from hw2.paths import FIGURES, FONTS
 
 
 def use_style() -> None:
-    """Set the project's style: Okabe-Ito colours, and Latin Modern where TeX has it, else Computer Modern."""
+    """Set the project's style: Okabe-Ito colours, and Latin Modern where TeX has it,
+    else Computer Modern.
+    """
     plt.style.use(Path(__file__).with_name("report.mplstyle"))
     _use_latin_modern()
-    try:  # in a notebook: no cropping, so that a figure keeps its size and its text the size of the page's
+    # in a notebook: no cropping, so that a figure keeps its size and its text the size
+    # of the page's
+    try:
         from matplotlib_inline.config import InlineBackend
 
         InlineBackend.instance().print_figure_kwargs = {"bbox_inches": None}
@@ -27,15 +33,20 @@ def use_style() -> None:
 def _use_latin_modern() -> None:
     """Make TeX's 10 pt fonts the ones that matplotlib takes for "Latin Modern Roman".
 
-    They are copied into the project, because PDF files list their fonts in the order of the fonts' paths: beside
-    matplotlib's own in the same project, the order and so the file do not depend on where the project lies.
+    They are copied into the project, because PDF files list their fonts in the order of
+    the fonts' paths: beside matplotlib's own in the same project, the order and so the
+    file do not depend on where the project lies.
     """
     if not shutil.which("kpsewhich"):
         return
     names = [f"lmroman10-{shape}.otf" for shape in ("regular", "bold", "italic")]
-    found = subprocess.run(["kpsewhich", *names], capture_output=True, text=True, check=False).stdout.split()
+    found = subprocess.run(
+        ["kpsewhich", *names], capture_output=True, text=True, check=False
+    ).stdout.split()
     manager = font_manager.fontManager
-    manager.ttflist = [font for font in manager.ttflist if font.name != "Latin Modern Roman"]  # other optical sizes
+    manager.ttflist = [
+        font for font in manager.ttflist if font.name != "Latin Modern Roman"
+    ]  # other optical sizes
     FONTS.mkdir(parents=True, exist_ok=True)
     for file in map(Path, found):
         if not (copy := FONTS / file.name).exists():
@@ -46,13 +57,20 @@ def _use_latin_modern() -> None:
 
 
 def show(figure: Figure, label: str) -> None:
-    """Write a figure to `figures/<label>.pdf` and `.png`, each in one step, then show it in the report."""
+    """Write a figure to `figures/<label>.pdf` and `.png`, each in one step, then show
+    it in the report.
+    """
     FIGURES.mkdir(exist_ok=True)
-    undated = {"pdf": "CreationDate", "png": "Software"}  # the same figure is the same file, also in another commit
+    undated = {
+        "pdf": "CreationDate",
+        "png": "Software",
+    }  # the same figure is the same file, also in another commit
     for suffix in ("pdf", "png"):
         target = FIGURES / f"{label}.{suffix}"
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         figure.savefig(scratch, format=suffix, metadata={undated[suffix]: None})
         os.replace(scratch, target)
-        figure.set_layout_engine("none")  # it is laid out now, and the other formats have the same layout
+        figure.set_layout_engine(
+            "none"
+        )  # it is laid out now, and the other formats have the same layout
     plt.show()

@@ -1,4 +1,6 @@
-"""What the tasks share: curves of several seeds as a band, the figures of a training and of an ablation."""
+"""What the tasks share: curves of several seeds as a band, the figures of a training
+and of an ablation.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,10 +15,24 @@ from hw2.statistics import Interval
 
 
 def band(
-    axes: Axes, x: Sequence[float], curves: Sequence[Sequence[float]], color: str, label: str, **line: Any
+    axes: Axes,
+    x: Sequence[float],
+    curves: Sequence[Sequence[float]],
+    color: str,
+    label: str,
+    **line: Any,
 ) -> None:
-    """The mean of some curves (seeds x points) over x, with a band from the lowest to the highest."""
-    axes.fill_between(x, np.min(curves, axis=0), np.max(curves, axis=0), color=color, alpha=0.25, linewidth=0)
+    """The mean of some curves (seeds x points) over x, with a band from the lowest to
+    the highest.
+    """
+    axes.fill_between(
+        x,
+        np.min(curves, axis=0),
+        np.max(curves, axis=0),
+        color=color,
+        alpha=0.25,
+        linewidth=0,
+    )
     axes.plot(x, np.mean(curves, axis=0), color=color, label=label, **line)
 
 
@@ -26,17 +42,24 @@ def epochs(curves: Sequence[Sequence[float]]) -> range:
 
 
 def loss_and_accuracy(axes: Sequence[Axes], run: Run) -> None:
-    """Loss in the first panel and accuracy in the second, over the epochs, on training and validation data."""
+    """Loss in the first panel and accuracy in the second, over the epochs, on training
+    and validation data.
+    """
     for panel, quantity in zip(axes, ("loss", "accuracy"), strict=True):
         for i, part in enumerate(("train", "validation")):
             curves = run.curves[f"{part}_{quantity}"]
             band(panel, epochs(curves), curves, f"C{i}", part)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.set(xlabel="epoch", ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity])
+        panel.set(
+            xlabel="epoch",
+            ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity],
+        )
 
 
 def training(run: Run) -> Figure:
-    """Loss and accuracy over the epochs, on training and validation data; bands from the lowest seed to the highest."""
+    """Loss and accuracy over the epochs, on training and validation data; bands from
+    the lowest seed to the highest.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.6))
     loss_and_accuracy(axes, run)
     axes[0].legend()
@@ -48,7 +71,9 @@ def ablations(found: Mapping[str, Interval]) -> Figure:
     figure, axes = plt.subplots(figsize=(5.9, 0.5 + 0.26 * len(found)))
     ordered = sorted(found.items(), key=lambda item: -item[1].mean)
     for i, (_, change) in enumerate(ordered):
-        axes.plot([100 * change.low, 100 * change.high], [i, i], color="C0", linewidth=2)
+        axes.plot(
+            [100 * change.low, 100 * change.high], [i, i], color="C0", linewidth=2
+        )
         axes.plot(100 * change.mean, i, "o", color="C0", markersize=4)
     axes.axvline(0, color="0.5", linewidth=0.8, linestyle=":")
     axes.set(yticks=range(len(ordered)), yticklabels=[name for name, _ in ordered])

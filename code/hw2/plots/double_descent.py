@@ -1,4 +1,5 @@
-"""Figures and the table of Question 3's own runs: all kinds of double descent, and where the critical point lies.
+"""Figures and the table of Question 3's own runs: all kinds of double descent, and
+where the critical point lies.
 
 A line is the mean over the seeds, its band reaches from the lowest seed to the highest.
 """
@@ -12,7 +13,13 @@ from matplotlib.figure import Figure
 
 from hw2.plots.curves import band
 from hw2.runs import Run
-from hw2.tasks.double_descent import LEVEL, FeaturesConfig, NetworkConfig, critical_point, peak
+from hw2.tasks.double_descent import (
+    LEVEL,
+    FeaturesConfig,
+    NetworkConfig,
+    critical_point,
+    peak,
+)
 from hw2.theory.double_descent import Sweep
 
 STYLES = ("-", "--", "-.")
@@ -20,78 +27,154 @@ METRICS = ("train_loss", "train_error", "test_error", "test_loss")
 
 
 def students(over_features: Sweep, over_samples: Sweep) -> Figure:
-    """Risk of the solution of smallest norm and at the best mu: over p on the left, over n on the right."""
+    """Risk of the solution of smallest norm and at the best mu: over p on the left,
+    over n on the right.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.7))
-    for panel, sweep, column in zip(axes, (over_features, over_samples), (1, 0), strict=True):
+    for panel, sweep, column in zip(
+        axes, (over_features, over_samples), (1, 0), strict=True
+    ):
         x = [pair[column] for pair in sweep.pairs]
         fixed = sweep.pairs[0][1 - column]
-        for i, (risks, name) in enumerate(((sweep.least_norm, "smallest norm"), (sweep.best, r"best $\mu$"))):
+        for i, (risks, name) in enumerate(
+            ((sweep.least_norm, "smallest norm"), (sweep.best, r"best $\mu$"))
+        ):
             band(panel, x, risks, f"C{4 - 2 * i}", name)
         finite = np.isfinite(sweep.mean)
         for side in (np.less, np.greater):
             chosen = finite & side(x, fixed)
             label = "mean by theory" if side is np.less else None
-            panel.plot(np.compress(chosen, x), sweep.mean[chosen], "k--", linewidth=0.9, label=label)
+            panel.plot(
+                np.compress(chosen, x),
+                sweep.mean[chosen],
+                "k--",
+                linewidth=0.9,
+                label=label,
+            )
         _mark(panel, fixed)
         panel.set(yscale="log", ylabel="Bayes risk")
         panel.set_ylim(top=1e3)  # the mean over a few X at n = p is anything beyond
-    axes[0].set(xlabel="features $p$ of the student", title=_title("model-wise", "n", over_features.pairs[0][0]))
-    axes[1].set(xlabel="samples $n$", title=_title("sample-wise", "p = d", over_samples.d))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    axes[0].set(
+        xlabel="features $p$ of the student",
+        title=_title("model-wise", "n", over_features.pairs[0][0]),
+    )
+    axes[1].set(
+        xlabel="samples $n$", title=_title("sample-wise", "p = d", over_samples.d)
+    )
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
+    )
     return figure
 
 
 def features(run: Run) -> Figure:
-    """Test error of random features over their number and over the number of samples, without and with ridge."""
+    """Test error of random features over their number and over the number of samples,
+    without and with ridge.
+    """
     config = FeaturesConfig(**run.config)
     figure, axes = plt.subplots(1, 2, figsize=(5.9, 2.9), sharey=True)
-    for panel, (kind, grid), column in zip(axes, config.grids().items(), (1, 0), strict=True):
+    for panel, (kind, grid), column in zip(
+        axes, config.grids().items(), (1, 0), strict=True
+    ):
         x = [pair[column] for pair in grid]
         for i, noise in enumerate(config.noise):
-            band(panel, x, run.curves[f"{kind}/test_error/{noise:g}"], f"C{i}", f"{noise:.0%} wrong labels")
-            panel.plot(x, np.mean(run.curves[f"{kind}/ridge/{noise:g}"], axis=0), f"C{i}:")
+            band(
+                panel,
+                x,
+                run.curves[f"{kind}/test_error/{noise:g}"],
+                f"C{i}",
+                f"{noise:.0%} wrong labels",
+            )
+            panel.plot(
+                x, np.mean(run.curves[f"{kind}/ridge/{noise:g}"], axis=0), f"C{i}:"
+            )
         _mark(panel, grid[0][1 - column])
         panel.set(xscale="log", ylim=(0, 1))
-    axes[0].set(xlabel="features $p$", ylabel="test error", title=_title("model-wise", "n", config.samples))
+    axes[0].set(
+        xlabel="features $p$",
+        ylabel="test error",
+        title=_title("model-wise", "n", config.samples),
+    )
     axes[1].set(xlabel="samples $n$", title=_title("sample-wise", "p", config.features))
     handles, names = axes[0].get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color="0.4", linestyle=":"))
-    figure.legend(handles, [*names, r"ridge, $\mu$ chosen"], loc="outside upper center", ncols=4)
+    figure.legend(
+        handles, [*names, r"ridge, $\mu$ chosen"], loc="outside upper center", ncols=4
+    )
     return figure
 
 
 def networks(run: Run) -> Figure:
-    """Test and training error over the width at the end, and over the epochs for the largest width."""
+    """Test and training error over the width at the end, and over the epochs for the
+    largest width.
+    """
     config = NetworkConfig(**run.config)
     epochs = config.epochs(config.samples[0])
     figure, axes = plt.subplots(2, 2, figsize=(5.9, 3.5), sharex="col", sharey="row")
     for i, noise in enumerate(config.noise):
-        curves = {metric: network_curves(run, metric, noise)[:, :, 0] for metric in ("test_error", "train_error")}
-        for column, x, chosen in ((0, config.widths, np.s_[:, :, -1]), (1, epochs, np.s_[:, -1])):
+        curves = {
+            metric: network_curves(run, metric, noise)[:, :, 0]
+            for metric in ("test_error", "train_error")
+        }
+        for column, x, chosen in (
+            (0, config.widths, np.s_[:, :, -1]),
+            (1, epochs, np.s_[:, -1]),
+        ):
             threshold = critical_point(x, curves["train_error"][chosen].mean(axis=0))
             for panel, found in zip(axes[:, column], curves.values(), strict=True):
-                band(panel, x, found[chosen], f"C{i}", f"{noise:.0%} wrong labels", linestyle=STYLES[i])
+                band(
+                    panel,
+                    x,
+                    found[chosen],
+                    f"C{i}",
+                    f"{noise:.0%} wrong labels",
+                    linestyle=STYLES[i],
+                )
                 if threshold:
                     _mark(panel, threshold, f"C{i}")
     for panel in axes.flat:
         panel.set(xscale="log")
-    axes[0, 0].set(ylabel="test error", title=f"model-wise, after {epochs[-1]:,} epochs")
+    axes[0, 0].set(
+        ylabel="test error", title=f"model-wise, after {epochs[-1]:,} epochs"
+    )
     axes[0, 1].set_title(f"epoch-wise, width {config.widths[-1]}")
     axes[1, 0].set(ylabel="training error", xlabel="width of the hidden layers")
     axes[1, 1].set(xlabel="epoch")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3
+    )
     return figure
 
 
 def grid(run: Run, noises: Sequence[float]) -> Figure:
-    """Maps of the mean test error over width and epoch, one for each noise, with the interpolation threshold in it."""
+    """Maps of the mean test error over width and epoch, one for each noise, with the
+    interpolation threshold in it.
+    """
     config = NetworkConfig(**run.config)
     epochs = config.epochs(config.samples[0])
     figure, axes = plt.subplots(1, len(noises), figsize=(5.9, 2.5), sharey=True)
     for panel, noise in zip(axes, noises, strict=True):
-        test, train = (network_curves(run, name, noise)[:, :, 0].mean(axis=0) for name in ("test_error", "train_error"))
-        shown = panel.pcolormesh(config.widths, epochs, test.T, shading="gouraud", vmin=0, vmax=0.5, cmap="viridis")
-        panel.contour(config.widths, epochs, train.T, levels=[LEVEL], colors="white", linewidths=1.3)
+        test, train = (
+            network_curves(run, name, noise)[:, :, 0].mean(axis=0)
+            for name in ("test_error", "train_error")
+        )
+        shown = panel.pcolormesh(
+            config.widths,
+            epochs,
+            test.T,
+            shading="gouraud",
+            vmin=0,
+            vmax=0.5,
+            cmap="viridis",
+        )
+        panel.contour(
+            config.widths,
+            epochs,
+            train.T,
+            levels=[LEVEL],
+            colors="white",
+            linewidths=1.3,
+        )
         panel.set(xscale="log", yscale="log", xlabel="width of the hidden layers")
         panel.set_title(f"{noise:.0%} wrong labels")
     axes[0].set_ylabel("epoch")
@@ -108,23 +191,36 @@ def samples(run: Run) -> Figure:
         threshold = _threshold(config.samples, train)
         for panel, metric in zip(axes, ("test_error", "test_loss"), strict=True):
             curves = network_curves(run, metric, noise)[:, 0, :, -1]
-            band(panel, config.samples, curves, f"C{i}", f"{noise:.0%} wrong labels", linestyle=STYLES[i])
+            band(
+                panel,
+                config.samples,
+                curves,
+                f"C{i}",
+                f"{noise:.0%} wrong labels",
+                linestyle=STYLES[i],
+            )
             if threshold:
                 _mark(panel, threshold, f"C{i}")
     for panel, name in zip(axes, ("test error", "test loss"), strict=True):
         panel.set(xscale="log", xlabel="samples $n$", ylabel=name)
         panel.set_title(f"sample-wise, width {config.widths[0]}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
+    )
     return figure
 
 
-Curves = dict[str, np.ndarray]  # train_loss, train_error, test_error and test_loss: seeds x points
+Curves = dict[
+    str, np.ndarray
+]  # train_loss, train_error, test_error and test_loss: seeds x points
 
 
 def critical_points(features: Run, widths: Run, samples: Run) -> str:
-    """Markdown table: per kind and noise the critical point by the training curves, and the peaks of the test curves.
+    """Markdown table: per kind and noise the critical point by the training curves, and
+    the peaks of the test curves.
 
-    Each is the mean over the seeds with its standard deviation, and in brackets how many seeds have one, if not all.
+    Each is the mean over the seeds with its standard deviation, and in brackets how
+    many seeds have one, if not all.
     """
     head = [
         "| Kind | Wrong | Train loss | Train error | Test error | Test loss |",
@@ -132,28 +228,48 @@ def critical_points(features: Run, widths: Run, samples: Run) -> str:
     ]
     rows = []
     for kind, noise, x, curves in _curves(features, widths, samples):
-        thresholds = [[_threshold(x, curve) for curve in curves[metric]] for metric in ("train_loss", "train_error")]
-        peaks = [[peak(x, curve) for curve in curves[metric]] for metric in ("test_error", "test_loss")]
-        rows.append(f"| {kind} | {noise:.0%} | {' | '.join(map(cell, [*thresholds, *peaks]))} |")
+        thresholds = [
+            [_threshold(x, curve) for curve in curves[metric]]
+            for metric in ("train_loss", "train_error")
+        ]
+        peaks = [
+            [peak(x, curve) for curve in curves[metric]]
+            for metric in ("test_error", "test_loss")
+        ]
+        rows.append(
+            f"| {kind} | {noise:.0%} | {' | '.join(map(cell, [*thresholds, *peaks]))} |"
+        )
     return "\n".join([*head, *rows])
 
 
 def cell(found: Sequence[float | None]) -> str:
-    """Mean and standard deviation of what was found in the seeds, and in how many of them."""
+    """Mean and standard deviation of what was found in the seeds, and in how many of
+    them.
+    """
     values = [value for value in found if value is not None]
     share = "" if len(values) == len(found) else f" ({len(values)}/{len(found)})"
     if len(values) < 2:
         return f"{values[0]:.3g}{share}" if values else "none"
     spread = np.std(values, ddof=1)
-    return f"{np.mean(values):.3g} ± {spread:.{0 if spread >= 100 else 2}{'f' if spread >= 100 else 'g'}}{share}"
+    return (
+        f"{np.mean(values):.3g} ± "
+        f"{spread:.{0 if spread >= 100 else 2}{'f' if spread >= 100 else 'g'}}{share}"
+    )
 
 
-def _curves(features: Run, widths: Run, samples: Run) -> Iterator[tuple[str, float, Sequence[int], Curves]]:
+def _curves(
+    features: Run, widths: Run, samples: Run
+) -> Iterator[tuple[str, float, Sequence[int], Curves]]:
     """Kind, noise, horizontal axis and curves of each row of the table."""
     config = FeaturesConfig(**features.config)
-    for (name, pairs), column, kind in zip(config.grids().items(), (1, 0), ("$p$", "$n$"), strict=True):
+    for (name, pairs), column, kind in zip(
+        config.grids().items(), (1, 0), ("$p$", "$n$"), strict=True
+    ):
         for noise in config.noise:
-            curves = {metric: np.array(features.curves[f"{name}/{metric}/{noise:g}"]) for metric in METRICS}
+            curves = {
+                metric: np.array(features.curves[f"{name}/{metric}/{noise:g}"])
+                for metric in METRICS
+            }
             yield f"features, {kind}", noise, [pair[column] for pair in pairs], curves
     config = NetworkConfig(**widths.config)
     for kind, x, chosen in (
@@ -161,22 +277,39 @@ def _curves(features: Run, widths: Run, samples: Run) -> Iterator[tuple[str, flo
         ("epoch", config.epochs(config.samples[0]), np.s_[:, -1, 0]),
     ):
         for noise in config.noise:
-            yield f"networks, {kind}", noise, x, {m: network_curves(widths, m, noise)[chosen] for m in METRICS}
+            yield (
+                f"networks, {kind}",
+                noise,
+                x,
+                {m: network_curves(widths, m, noise)[chosen] for m in METRICS},
+            )
     config = NetworkConfig(**samples.config)
     for noise in config.noise:
-        curves = {metric: network_curves(samples, metric, noise)[:, 0, :, -1] for metric in METRICS}
+        curves = {
+            metric: network_curves(samples, metric, noise)[:, 0, :, -1]
+            for metric in METRICS
+        }
         yield "networks, $n$", noise, config.samples, curves
 
 
 def _threshold(x: Sequence[float], train: np.ndarray) -> float | None:
-    """The critical point; over the number of samples, where the training error rises, that is where fitting ends."""
-    return critical_point(x, train) if train[0] >= train[-1] else critical_point(x[::-1], train[::-1])
+    """The critical point; over the number of samples, where the training error rises,
+    that is where fitting ends.
+    """
+    return (
+        critical_point(x, train)
+        if train[0] >= train[-1]
+        else critical_point(x[::-1], train[::-1])
+    )
 
 
 def network_curves(run: Run, metric: str, noise: float) -> np.ndarray:
     """Shape: seeds x widths x numbers of samples x evaluations."""
     config = NetworkConfig(**run.config)
-    found = [[run.curves[f"{metric}/{noise:g}/{width}/{n}"] for n in config.samples] for width in config.widths]
+    found = [
+        [run.curves[f"{metric}/{noise:g}/{width}/{n}"] for n in config.samples]
+        for width in config.widths
+    ]
     return np.array(found).transpose(2, 0, 1, 3)
 
 

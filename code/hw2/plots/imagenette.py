@@ -1,6 +1,8 @@
-"""Figures and tables of Task 3: the images, the transforms, the training, and what the networks get wrong.
+"""Figures and tables of Task 3: the images, the transforms, the training, and what the
+networks get wrong.
 
-Images and their labels come from the weights that are recorded beside a run, everything else from the run itself.
+Images and their labels come from the weights that are recorded beside a run, everything
+else from the run itself.
 """
 
 import textwrap
@@ -40,28 +42,39 @@ def examples(weights: Mapping[str, Tensor]) -> Figure:
 
 
 def transforms(weights: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
-    """A row per transform: the first training image, then what the transform makes of it, one draw each.
+    """A row per transform: the first training image, then what the transform makes of
+    it, one draw each.
 
-    A transform that mixes images makes them of all the shown training images, one each; titles say how the label is
-    shared out.
+    A transform that mixes images makes them of all the shown training images, one each;
+    titles say how the label is shared out.
     """
     columns = 1 + len(weights["examples.images"])
     heights = [1.35 if name in MIXING else 0.92 for name in names]
     figure, axes = plt.subplots(
-        len(names), columns, figsize=(5.9, 0.2 + sum(heights)), height_ratios=heights, squeeze=False
+        len(names),
+        columns,
+        figsize=(5.9, 0.2 + sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
     )
     for row, name in zip(axes, names, strict=True):
         mixed = name in MIXING
-        original = textwrap.fill(NAMES[weights["examples.labels"][0]], 11) if mixed else ""
+        original = (
+            textwrap.fill(NAMES[weights["examples.labels"][0]], 11) if mixed else ""
+        )
         _picture(row[0], weights["examples.images"][0], original)
-        for panel, image, target in zip(row[1:], weights[f"{name}.images"], weights[f"{name}.targets"], strict=True):
+        for panel, image, target in zip(
+            row[1:], weights[f"{name}.images"], weights[f"{name}.targets"], strict=True
+        ):
             _picture(panel, image, _shares(target) if mixed else "")
         row[0].set_ylabel(TITLES[name])
     return figure
 
 
 def comparison(plain: Run, augmented: Run) -> Figure:
-    """Loss (top) and accuracy (bottom) over the epochs, without augmentation (left) and with it (right)."""
+    """Loss (top) and accuracy (bottom) over the epochs, without augmentation (left) and
+    with it (right).
+    """
     figure, axes = plt.subplots(2, 2, figsize=(5.9, 3.2), sharex="col", sharey="row")
     runs = {"without augmentation": plain, "with augmentation": augmented}
     for column, (title, run) in zip(axes.T, runs.items(), strict=True):
@@ -74,7 +87,9 @@ def comparison(plain: Run, augmented: Run) -> Figure:
 
 
 def confusion(run: Run) -> Figure:
-    """How many percent of the test images of each class (rows) were taken for each class (columns), over all seeds."""
+    """How many percent of the test images of each class (rows) were taken for each
+    class (columns), over all seeds.
+    """
     counts = _confusions(run).sum(axis=0)
     percent = 100 * counts / counts.sum(axis=1, keepdims=True)
     figure, axes = plt.subplots(figsize=(5.9, 4.3))
@@ -82,8 +97,18 @@ def confusion(run: Run) -> Figure:
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
     for (i, j), value in np.ndenumerate(percent):
         text = f"{value:.1f}" if counts[i, j] else "0"
-        axes.text(j, i, text, ha="center", va="center", color="white" if value > 40 else "black", fontsize=8)
-    axes.set_xticks(range(len(NAMES)), NAMES, rotation=40, ha="right", rotation_mode="anchor")
+        axes.text(
+            j,
+            i,
+            text,
+            ha="center",
+            va="center",
+            color="white" if value > 40 else "black",
+            fontsize=8,
+        )
+    axes.set_xticks(
+        range(len(NAMES)), NAMES, rotation=40, ha="right", rotation_mode="anchor"
+    )
     axes.set_yticks(range(len(NAMES)), NAMES)
     axes.set(xlabel="answer", ylabel="class")
     axes.tick_params(length=0)
@@ -92,23 +117,37 @@ def confusion(run: Run) -> Figure:
 
 
 def per_class(run: Run) -> str:
-    """Markdown table: test images of each class, percentage of right answers over the seeds, most frequent error."""
+    """Markdown table: test images of each class, percentage of right answers over the
+    seeds, most frequent error.
+    """
     counts = _confusions(run)
     images = counts[0].sum(axis=1)
     right = 100 * np.diagonal(counts, axis1=1, axis2=2) / images
     errors = counts.sum(axis=0) * (1 - np.eye(len(NAMES)))
-    rows = ["| Class | Images | Mean | Std | Most often taken for | Share |", "|:---|---:|---:|---:|:---|---:|"]
+    rows = [
+        "| Class | Images | Mean | Std | Most often taken for | Share |",
+        "|:---|---:|---:|---:|:---|---:|",
+    ]
     for i, name in enumerate(NAMES):
         other = errors[i].argmax()
-        error = f"{NAMES[other]} | {100 * errors[i, other] / counts[:, i].sum():.1f}" if errors[i].any() else " | "
+        error = (
+            f"{NAMES[other]} | {100 * errors[i, other] / counts[:, i].sum():.1f}"
+            if errors[i].any()
+            else " | "
+        )
         accuracy = f"{right[:, i].mean():.1f} | {right[:, i].std(ddof=1):.1f}"
         rows.append(f"| {name} | {images[i]:.0f} | {accuracy} | {error} |")
     return "\n".join(rows)
 
 
 def mistakes(weights: Mapping[str, Tensor]) -> Figure:
-    """Test images with wrong answers, six in a row; above each its class, the answer and the answer's probability."""
-    found = [weights[f"mistakes.{name}"] for name in ("images", "labels", "answers", "confidence")]
+    """Test images with wrong answers, six in a row; above each its class, the answer
+    and the answer's probability.
+    """
+    found = [
+        weights[f"mistakes.{name}"]
+        for name in ("images", "labels", "answers", "confidence")
+    ]
     rows = -(-len(found[0]) // 6)
     figure, axes = plt.subplots(rows, 6, figsize=(5.9, 1.45 * rows), squeeze=False)
     for panel in axes.flat[len(found[0]) :]:
@@ -119,36 +158,61 @@ def mistakes(weights: Mapping[str, Tensor]) -> Figure:
 
 
 def noise(runs: Mapping[str, Run]) -> Figure:
-    """Test accuracy over the standard deviation of the noise; bands from the lowest seed to the highest."""
+    """Test accuracy over the standard deviation of the noise; bands from the lowest
+    seed to the highest.
+    """
     figure, axes = plt.subplots(figsize=(4.6, 2.7))
     for i, (title, run) in enumerate(runs.items()):
         level, accuracy = run.curves["noise_level"][0], run.curves["noise_accuracy"]
         band(axes, level, accuracy, f"C{i}", title, marker="o", markersize=3)
     for i, level in enumerate(NOISE):
         label = "_" if i else "levels of the assignment"
-        axes.axvline(level, color="0.4", linewidth=0.8, linestyle=":", zorder=0, label=label)
-    axes.axhline(1 / len(NAMES), color="0.4", linewidth=0.8, linestyle="--", zorder=0, label="guessing")
-    axes.set(xlabel="standard deviation $a$ of the noise", ylabel="test accuracy", ylim=(0, 1))
+        axes.axvline(
+            level, color="0.4", linewidth=0.8, linestyle=":", zorder=0, label=label
+        )
+    axes.axhline(
+        1 / len(NAMES),
+        color="0.4",
+        linewidth=0.8,
+        linestyle="--",
+        zorder=0,
+        label="guessing",
+    )
+    axes.set(
+        xlabel="standard deviation $a$ of the noise",
+        ylabel="test accuracy",
+        ylim=(0, 1),
+    )
     axes.legend()
     return figure
 
 
 def noise_table(run: Run) -> str:
-    """Markdown table of the percentage of right answers without noise and at the assignment's levels.
+    """Markdown table of the percentage of right answers without noise and at the
+    assignment's levels.
 
-    The deviation over the draws of the noise is that of one network, its mean over the seeds.
+    The deviation over the draws of the noise is that of one network, its mean over the
+    seeds.
     """
     clean = run.summary["test_accuracy"]
     rows = ["| $a$ | Mean | Std over seeds | Std over draws |", "|---:|---:|---:|---:|"]
     rows.append(f"| 0 | {100 * clean['mean']:.2f} | {100 * clean['std']:.2f} |  |")
     for level in NOISE:
-        found, draws = run.summary[f"noise_{level:g}"], run.summary[f"noise_{level:g}_std"]["mean"]
-        rows.append(f"| {level:g} | {100 * found['mean']:.2f} | {100 * found['std']:.2f} | {100 * draws:.2f} |")
+        found, draws = (
+            run.summary[f"noise_{level:g}"],
+            run.summary[f"noise_{level:g}_std"]["mean"],
+        )
+        rows.append(
+            f"| {level:g} | {100 * found['mean']:.2f} | {100 * found['std']:.2f} | "
+            f"{100 * draws:.2f} |"
+        )
     return "\n".join(rows)
 
 
 def settings(runs: Mapping[str, Run]) -> str:
-    """Markdown table of the hyper-parameters of some runs, a column each; of several runs only what they differ in."""
+    """Markdown table of the hyper-parameters of some runs, a column each; of several
+    runs only what they differ in.
+    """
     rows = [f"| Hyper-parameter | {' | '.join(runs)} |", f"|:---|{':---|' * len(runs)}"]
     for name in next(iter(runs.values())).config:
         values = [_value(run.config[name]) for run in runs.values()]
@@ -169,9 +233,13 @@ def _confusions(run: Run) -> np.ndarray:
 
 
 def _shares(target: Tensor) -> str:
-    """The classes of a mixed image with their percentages, the larger one first, in lines that a column holds."""
+    """The classes of a mixed image with their percentages, the larger one first, in
+    lines that a column holds.
+    """
     order = [i for i in target.argsort(descending=True).tolist() if target[i] > 0]
-    return "\n".join(textwrap.fill(f"{100 * target[i]:.0f} % {NAMES[i]}", 13) for i in order)
+    return "\n".join(
+        textwrap.fill(f"{100 * target[i]:.0f} % {NAMES[i]}", 13) for i in order
+    )
 
 
 def _picture(axes: Axes, image: Tensor, title: str = "") -> None:

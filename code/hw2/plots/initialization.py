@@ -1,4 +1,6 @@
-"""Figure of Question 4: what symmetry gives at every width, and what only large width gives."""
+"""Figure of Question 4: what symmetry gives at every width, and what only large width
+gives.
+"""
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -7,7 +9,9 @@ from hw2.theory.initialization import Convergence
 
 
 def convergence(found: dict[str, Convergence]) -> Figure:
-    """Left: share of the second moment that ReLU keeps; right: distance of u from a Gaussian; both over the width."""
+    """Left: share of the second moment that ReLU keeps; right: distance of u from a
+    Gaussian; both over the width.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(5.9, 2.7))
     for i, (name, item) in enumerate(found.items()):
         style = {"color": f"C{i}", "marker": "osD^"[i], "markersize": 4, "label": name}
@@ -15,9 +19,27 @@ def convergence(found: dict[str, Convergence]) -> Figure:
         right.plot(item.widths, item.distance, **style)
     left.axhline(0.5, color="black", linestyle="--", linewidth=0.9)
     right.axhline(item.noise_floor, color="0.4", linestyle=":", linewidth=0.9)
-    right.text(item.widths[0], item.noise_floor * 0.9, "an exact Gaussian", va="top", fontsize=8)
-    left.set(xscale="log", xlabel="width $d_{l-1}$", ylabel=r"$E[\varphi(u)^2] \,/\, E[u^2]$", title="Part 1: symmetry")
-    right.set(xscale="log", yscale="log", xlabel="width $d_{l-1}$", title="Part 2: large width")
+    right.text(
+        item.widths[0],
+        item.noise_floor * 0.9,
+        "an exact Gaussian",
+        va="top",
+        fontsize=8,
+    )
+    left.set(
+        xscale="log",
+        xlabel="width $d_{l-1}$",
+        ylabel=r"$E[\varphi(u)^2] \,/\, E[u^2]$",
+        title="Part 1: symmetry",
+    )
+    right.set(
+        xscale="log",
+        yscale="log",
+        xlabel="width $d_{l-1}$",
+        title="Part 2: large width",
+    )
     right.set_ylabel("distance of $u$ from a Gaussian")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside upper center", ncols=4
+    )
     return figure

@@ -1,4 +1,6 @@
-"""Figures and tables of Task 2: the data, the results, and what the choices are worth."""
+"""Figures and tables of Task 2: the data, the results, and what the choices are
+worth.
+"""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,13 +27,18 @@ KINDS = {"g": "gamma (signal)", "h": "hadron (background)"}
 
 
 def features(run: Run, before: str = "raw", after: str = "quantile") -> Figure:
-    """Density of each feature per class on the training rows, as it is given and after its transform."""
+    """Density of each feature per class on the training rows, as it is given and after
+    its transform.
+    """
     figure, axes = plt.subplots(4, 5, figsize=(5.9, 5.2))
     for i, feature in enumerate(FEATURES):
         for row, transform in ((i // 5 * 2, before), (i // 5 * 2 + 1, after)):
             panel = axes[row, i % 5]
             for j, kind in enumerate(KINDS):
-                edges, density = (run.curves[f"{transform}_{feature}_{part}"][0] for part in ("edges", kind))
+                edges, density = (
+                    run.curves[f"{transform}_{feature}_{part}"][0]
+                    for part in ("edges", kind)
+                )
                 panel.stairs(density, edges, color=f"C{j}", fill=True, alpha=0.3)
                 panel.stairs(density, edges, color=f"C{j}", label=KINDS[kind])
             panel.set(yticks=[])
@@ -41,23 +48,42 @@ def features(run: Run, before: str = "raw", after: str = "quantile") -> Figure:
         if i % 5 == 0:
             axes[i // 5 * 2, 0].set_ylabel("as given")
             axes[i // 5 * 2 + 1, 0].set_ylabel("transformed")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2
+    )
     return figure
 
 
 def roc(run: Run, shares: Sequence[float]) -> Figure:
-    """Gammas kept over hadrons let through, with the operating points at the given shares of hadrons."""
+    """Gammas kept over hadrons let through, with the operating points at the given
+    shares of hadrons.
+    """
     figure, axes = plt.subplots(figsize=(4.2, 2.8))
-    background, signal = np.array(run.curves["roc_background"][0]), np.array(run.curves["roc_signal"])
+    background, signal = (
+        np.array(run.curves["roc_background"][0]),
+        np.array(run.curves["roc_signal"]),
+    )
     band(axes, background, signal, "C0", f"network, {len(signal)} seeds")
     points = [run.summary[f"signal_at_{share:g}"]["mean"] for share in shares]
     axes.plot(shares, points, "o", color="C4", markersize=4, label="operating points")
     for share, point in zip(shares, points, strict=True):
         axes.annotate(
-            f"{point:.1%}", (share, point), (4, -3), textcoords="offset points", ha="left", va="top", fontsize=8
+            f"{point:.1%}",
+            (share, point),
+            (4, -3),
+            textcoords="offset points",
+            ha="left",
+            va="top",
+            fontsize=8,
         )
     axes.plot(background, background, color="0.5", linestyle=":", label="guessing")
-    axes.set(xscale="log", xlim=(0.005, 1), ylim=(0, 1.02), xticks=[0.01, 0.1, 1], xticklabels=["1 %", "10 %", "100 %"])
+    axes.set(
+        xscale="log",
+        xlim=(0.005, 1),
+        ylim=(0, 1.02),
+        xticks=[0.01, 0.1, 1],
+        xticklabels=["1 %", "10 %", "100 %"],
+    )
     axes.set(xlabel="hadrons let through", ylabel="gammas kept")
     axes.legend(loc="lower right")
     return figure
@@ -70,28 +96,49 @@ def comparison(run: Run) -> Figure:
     axes.plot(values, color="0.75", linewidth=0.7, zorder=1)
     for i, row in enumerate(values):
         axes.scatter(np.full(len(row), i), row, s=14, color=f"C{i}", zorder=2)
-        axes.plot([i - 0.22, i + 0.22], [row.mean()] * 2, color="black", linewidth=1.6, zorder=3)
-    axes.set_xticks(range(len(MODELS)), [textwrap.fill(title, 13) for title in MODELS.values()])
+        axes.plot(
+            [i - 0.22, i + 0.22],
+            [row.mean()] * 2,
+            color="black",
+            linewidth=1.6,
+            zorder=3,
+        )
+    axes.set_xticks(
+        range(len(MODELS)), [textwrap.fill(title, 13) for title in MODELS.values()]
+    )
     axes.set_ylabel("test accuracy (%)")
     return figure
 
 
 def differences(run: Run, base: str) -> dict[str, Interval]:
     """Change of each number of a summary against `base`."""
-    return {name: difference(value, run.summary[base]) for name, value in run.summary.items() if name != base}
+    return {
+        name: difference(value, run.summary[base])
+        for name, value in run.summary.items()
+        if name != base
+    }
 
 
 def importance(values: Mapping[str, float]) -> Figure:
-    """Share of the variance of the search's results that each hyper-parameter explains."""
+    """Share of the variance of the search's results that each hyper-parameter
+    explains.
+    """
     figure, axes = plt.subplots(figsize=(4.6, 0.5 + 0.24 * len(values)))
     ordered = sorted(values.items(), key=lambda item: item[1])
-    axes.barh([name.replace("_", " ") for name, _ in ordered], [value for _, value in ordered], color="C0", height=0.6)
+    axes.barh(
+        [name.replace("_", " ") for name, _ in ordered],
+        [value for _, value in ordered],
+        color="C0",
+        height=0.6,
+    )
     axes.set_xlabel("importance")
     return figure
 
 
 def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
-    """Training loss over the epochs, by title; bands from the lowest seed to the highest."""
+    """Training loss over the epochs, by title; bands from the lowest seed to the
+    highest.
+    """
     figure, axes = plt.subplots(figsize=(4.6, 2.6))
     for i, (title, values) in enumerate(curves.items()):
         band(axes, epochs(values), values, f"C{i}", title)
@@ -101,23 +148,31 @@ def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
 
 
 def settings(run: Run, chosen: Mapping[str, object]) -> str:
-    """Markdown table of the chosen hyper-parameters, with the range or the choices of those that were searched for."""
+    """Markdown table of the chosen hyper-parameters, with the range or the choices of
+    those that were searched for.
+    """
     rows = ["| Hyper-parameter | Value | Searched |", "|:---|:---|:---|"]
     for name, value in chosen.items():
         shown = f"{value:.3g}" if isinstance(value, float) else str(value)
         item = run.config["space"].get(name)
-        rows.append(f"| {name.replace('_', ' ')} | {shown} | {_range(item['attributes']) if item else ''} |")
+        rows.append(
+            f"| {name.replace('_', ' ')} | {shown} | "
+            f"{_range(item['attributes']) if item else ''} |"
+        )
     return "\n".join(rows)
 
 
 def _range(item: Mapping[str, object]) -> str:
     if "choices" in item:
         return ", ".join(map(str, item["choices"]))
-    return f"{item['low']:g} to {item['high']:g}{', logarithmic' if item['log'] else ''}"
+    return (
+        f"{item['low']:g} to {item['high']:g}{', logarithmic' if item['log'] else ''}"
+    )
 
 
 def comparison_table(run: Run, overlap: float) -> str:
-    """Markdown table: each model's mean and standard deviation over the splits, and the network's paired lead.
+    """Markdown table: each model's mean and standard deviation over the splits, and the
+    network's paired lead.
 
     `overlap` is the ratio of test to training rows, for the interval's correction.
     """
@@ -129,6 +184,13 @@ def comparison_table(run: Run, overlap: float) -> str:
     for name, title in MODELS.items():
         found = run.summary[name]
         lead = interval(100 * (network - found["values"]), overlap)
-        paired = f"{lead.mean:+.2f} | {lead.low:+.2f} to {lead.high:+.2f}" if name != "network" else " | "
-        rows.append(f"| {title} | {100 * found['mean']:.2f} | {100 * found['std']:.2f} | {paired} |")
+        paired = (
+            f"{lead.mean:+.2f} | {lead.low:+.2f} to {lead.high:+.2f}"
+            if name != "network"
+            else " | "
+        )
+        rows.append(
+            f"| {title} | {100 * found['mean']:.2f} | {100 * found['std']:.2f} | "
+            f"{paired} |"
+        )
     return "\n".join(rows)

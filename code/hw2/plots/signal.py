@@ -7,11 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Band = tuple[np.ndarray, np.ndarray]  # measured (seeds x layers), natural log of the prediction (layers)
+Band = tuple[
+    np.ndarray, np.ndarray
+]  # measured (seeds x layers), natural log of the prediction (layers)
 
 
-def layers(bands: dict[str, Band], ylabel: str, zoom: tuple[float, float], first_layer: int) -> Figure:
-    """A quantity over the layers for several schemes: everything on the left, the range `zoom` on the right."""
+def layers(
+    bands: dict[str, Band], ylabel: str, zoom: tuple[float, float], first_layer: int
+) -> Figure:
+    """A quantity over the layers for several schemes: everything on the left, the range
+    `zoom` on the right.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(5.9, 3.0))
     limit = float(np.finfo(np.float32).max)
     for i, (name, (measured, log_predicted)) in enumerate(bands.items()):
@@ -23,14 +29,18 @@ def layers(bands: dict[str, Band], ylabel: str, zoom: tuple[float, float], first
     right.set(yscale="log", ylim=zoom, xlabel="layer")
     handles, names = left.get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color="black", linestyle="--", linewidth=0.9))
-    figure.legend(handles, [*names, "mean-field theory"], loc="outside upper center", ncols=4)
+    figure.legend(
+        handles, [*names, "mean-field theory"], loc="outside upper center", ncols=4
+    )
     return figure
 
 
 def summary(study: dict, fields: dict) -> str:
-    """Markdown table of the last layer's standard deviation and the input's gradient: measured and predicted.
+    """Markdown table of the last layer's standard deviation and the input's gradient:
+    measured and predicted.
 
-    `study` and `fields` map a scheme's name to its traces (`hw2.tasks.signal`) and theory (`hw2.theory.signal`).
+    `study` and `fields` map a scheme's name to its traces (`hw2.tasks.signal`) and
+    theory (`hw2.theory.signal`).
     """
     head = [
         "| Scheme | std, measured | theory | gradient, measured | theory |",
@@ -39,23 +49,41 @@ def summary(study: dict, fields: dict) -> str:
     rows = []
     for name, trace in study.items():
         std = _cells(trace.std[:, -1], fields[name].log_std[-1])
-        rows.append(f"| {name} | {' | '.join([*std, *_cells(trace.gradient[:, 0], fields[name].log_gradient[0])])} |")
+        gradient = _cells(trace.gradient[:, 0], fields[name].log_gradient[0])
+        rows.append(f"| {' | '.join([name, *std, *gradient])} |")
     return "\n".join([*head, *rows])
 
 
 def _cells(measured: np.ndarray, log_predicted: float) -> tuple[str, str]:
     if not np.isfinite(measured).all():
         return "out of range", ""
-    low, median, high = (f"{value:.2g}" for value in np.quantile(measured, (0.025, 0.5, 0.975)))
+    low, median, high = (
+        f"{value:.2g}" for value in np.quantile(measured, (0.025, 0.5, 0.975))
+    )
     return f"{median} ({low} to {high})", f"{math.exp(log_predicted):.2g}"
 
 
-def _band(axes: Axes, color: str, name: str, measured: np.ndarray, log_predicted: np.ndarray, first_layer: int) -> None:
-    """The central 95 % of the seeds, their median, and the prediction, as far as floats reach."""
+def _band(
+    axes: Axes,
+    color: str,
+    name: str,
+    measured: np.ndarray,
+    log_predicted: np.ndarray,
+    first_layer: int,
+) -> None:
+    """The central 95 % of the seeds, their median, and the prediction, as far as floats
+    reach.
+    """
     x = np.arange(first_layer, first_layer + measured.shape[1])
     finite = np.isfinite(measured).all(axis=0) & (measured > 0).all(axis=0)
     low, median, high = np.quantile(measured[:, finite], (0.025, 0.5, 0.975), axis=0)
     axes.fill_between(x[finite], low, high, color=color, alpha=0.25, linewidth=0)
     axes.plot(x[finite], median, color=color, label=name)
     shown = np.abs(log_predicted) < math.log(np.finfo(np.float32).max)
-    axes.plot(x[shown], np.exp(log_predicted[shown]), color="black", linestyle="--", linewidth=0.9)
+    axes.plot(
+        x[shown],
+        np.exp(log_predicted[shown]),
+        color="black",
+        linestyle="--",
+        linewidth=0.9,
+    )

@@ -1,7 +1,9 @@
-"""Task 3: a residual network without BatchNorm that tells the ten classes of Imagenette apart at 64 x 64.
+"""Task 3: a residual network without BatchNorm that tells the ten classes of Imagenette
+apart at 64 x 64.
 
-The recipe, top to bottom: hyper-parameters, model, augmentation, training, evaluation, experiments. The data set lives
-on the device as bytes, and whatever happens to images happens there, to a whole batch at once.
+The recipe, top to bottom: hyper-parameters, model, augmentation, training, evaluation,
+experiments. The data set lives on the device as bytes, and whatever happens to images
+happens there, to a whole batch at once.
 """
 
 import copy
@@ -35,25 +37,38 @@ from hw2.tasks import Experiment, Result
 class Config:
     """Every hyper-parameter of the network and its training."""
 
-    widths: tuple[int, ...] = (32, 64, 128, 256)  # channels of the stages; each stage halves the resolution
+    widths: tuple[int, ...] = (
+        32,
+        64,
+        128,
+        256,
+    )  # channels of the stages; each stage halves the resolution
     blocks: tuple[int, ...] = (1, 1, 1, 1)  # residual blocks of the stages
     groups: int = 8  # of GroupNorm
-    pooling: str = "average"  # of 2 x 2 pixels, where a stage but the first halves the resolution
+    pooling: str = (
+        "average"  # of 2 x 2 pixels, where a stage but the first halves the resolution
+    )
     activation: str = "silu"
     dropout: float = 0.4  # of the features that the classifier sees
     branch_dropout: float = 0.15  # of whole channels within a residual branch
-    stochastic_depth: float = 0.0  # chance that an image skips the last residual block; less for earlier ones
+    stochastic_depth: float = (
+        0.0  # chance that an image skips the last residual block; less for earlier ones
+    )
     optimizer: str = "muon"
     learning_rate: float = 0.05  # the largest of the one-cycle schedule
     momentum: float = 0.9  # Nesterov's
     weight_decay: float = 0.1  # on weights, not on the gains and biases
     warmup: float = 0.2  # share of the steps in which the learning rate rises
     label_smoothing: float = 0.1
-    ema: float = 0.99  # decay per step of the moving average of the weights, which is the network that is evaluated
+    # decay per step of the moving average of the weights, which is the network that is
+    # evaluated
+    ema: float = 0.99
     batch_size: int = 64
     epochs: int = 12
     augmentation: tuple[str, ...] = ()
-    sides: tuple[int, ...] = (SIDE,)  # to train on, each for an equal part of the epochs; smaller is quicker
+    sides: tuple[int, ...] = (
+        SIDE,
+    )  # to train on, each for an equal part of the epochs; smaller is quicker
 
     def __post_init__(self) -> None:
         choices = [
@@ -64,14 +79,23 @@ class Config:
         ]
         for value, known in choices:
             if value not in known:
-                raise ValueError(f"{value!r} is unknown, expected one of {', '.join(known)}")
+                raise ValueError(
+                    f"{value!r} is unknown, expected one of {', '.join(known)}"
+                )
         if len(self.widths) != len(self.blocks):
-            raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks; give one per stage")
+            raise ValueError(
+                f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks; "
+                "give one per stage"
+            )
         if min(self.sides) < 2 ** len(self.widths):
-            raise ValueError(f"{min(self.sides)} pixels cannot be halved {len(self.widths)} times; change sides")
+            raise ValueError(
+                f"{min(self.sides)} pixels cannot be halved {len(self.widths)} times; "
+                "change sides"
+            )
         if odd := [width for width in self.widths if width % self.groups]:
             raise ValueError(
-                f"a stage of {odd[0]} channels cannot be normalized in {self.groups} groups; change groups"
+                f"a stage of {odd[0]} channels cannot be normalized in {self.groups} "
+                "groups; change groups"
             )
 
 
@@ -83,13 +107,16 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "mish": nn.Mis
 
 
 def unit(images: Tensor) -> Tensor:
-    """Images as floats in [0, 1], from bytes or from such floats. Raises ValueError for others."""
+    """Images as floats in [0, 1], from bytes or from such floats. Raises ValueError for
+    others.
+    """
     if images.dtype == torch.uint8:
         return images.float() / 255
     if images.is_floating_point() and images.min() >= 0 and images.max() <= 1:
         return images
     raise ValueError(
-        f"images are {images.dtype} in [{images.min()}, {images.max()}], expected uint8 or floats in [0, 1]"
+        f"images are {images.dtype} in [{images.min()}, {images.max()}], expected "
+        "uint8 or floats in [0, 1]"
     )
 
 
@@ -98,7 +125,10 @@ class Normalize(nn.Module):
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
-        std, mean = zip(*(torch.std_mean(unit(channel)) for channel in images.unbind(1)), strict=True)
+        std, mean = zip(
+            *(torch.std_mean(unit(channel)) for channel in images.unbind(1)),
+            strict=True,
+        )
         self.register_buffer("mean", torch.stack(mean).view(3, 1, 1))
         self.register_buffer("std", torch.stack(std).view(3, 1, 1))
 
@@ -107,18 +137,28 @@ class Normalize(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + branch(x), after an activation. An image skips the branch in training with a chance of `skip`.
+    """x + branch(x), after an activation. An image skips the branch in training with a
+    chance of `skip`.
 
-    He et al. (2016); the skipping is that of Huang et al. (2016), the branch starts as zero as in Goyal et al. (2017),
-    and whole channels are dropped in it (Tompson et al. 2015).
+    He et al. (2016); the skipping is that of Huang et al. (2016), the branch starts as
+    zero as in Goyal et al. (2017), and whole channels are dropped in it (Tompson et al.
+    2015).
     """
 
     def __init__(self, channels: int, config: Config, skip: float) -> None:
         super().__init__()
-        self.first, self.second = convolution(channels, channels), convolution(channels, channels)
-        self.first_norm, self.second_norm = (nn.GroupNorm(config.groups, channels) for _ in range(2))
+        self.first, self.second = (
+            convolution(channels, channels),
+            convolution(channels, channels),
+        )
+        self.first_norm, self.second_norm = (
+            nn.GroupNorm(config.groups, channels) for _ in range(2)
+        )
         nn.init.zeros_(self.second_norm.weight)
-        self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout2d(config.branch_dropout)
+        self.activation, self.dropout = (
+            ACTIVATIONS[config.activation](),
+            nn.Dropout2d(config.branch_dropout),
+        )
         self.skip = skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -131,16 +171,24 @@ class Residual(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """Half the resolution, more channels, and residual blocks: (N, c, s, s) to (N, c', s/2, s/2).
+    """Half the resolution, more channels, and residual blocks: (N, c, s, s) to (N, c',
+    s/2, s/2).
 
-    The pooling comes before the convolution, which then costs a quarter. Only the three colours are not reduced: of
-    them the first stage makes channels, and takes their maximum.
+    The pooling comes before the convolution, which then costs a quarter. Only the three
+    colours are not reduced: of them the first stage makes channels, and takes their
+    maximum.
     """
 
-    def __init__(self, channels_in: int, channels: int, config: Config, skips: Sequence[float]) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, config: Config, skips: Sequence[float]
+    ) -> None:
         layer = convolution(channels_in, channels)
         super().__init__(
-            *((layer, nn.MaxPool2d(2)) if channels_in == 3 else (POOLINGS[config.pooling](2), layer)),
+            *(
+                (layer, nn.MaxPool2d(2))
+                if channels_in == 3
+                else (POOLINGS[config.pooling](2), layer)
+            ),
             nn.GroupNorm(config.groups, channels),
             ACTIVATIONS[config.activation](),
             *(Residual(channels, config, skip) for skip in skips),
@@ -148,21 +196,33 @@ class Stage(nn.Sequential):
 
 
 class Network(nn.Module):
-    """Images in [0, 1] (N, 3, 64, 64) to logits (N, 10); normalizes by the mean and variance of training `images`."""
+    """Images in [0, 1] (N, 3, 64, 64) to logits (N, 10); normalizes by the mean and
+    variance of training `images`.
+    """
 
     def __init__(self, config: Config, images: Tensor) -> None:
         super().__init__()
         self.normalize = Normalize(images)
-        skips = iter(torch.linspace(0, config.stochastic_depth, sum(config.blocks)).tolist())
+        skips = iter(
+            torch.linspace(0, config.stochastic_depth, sum(config.blocks)).tolist()
+        )
         channels = (3, *config.widths)
         self.stages = nn.Sequential(
             *(
-                Stage(channels[i], channels[i + 1], config, [next(skips) for _ in range(blocks)])
+                Stage(
+                    channels[i],
+                    channels[i + 1],
+                    config,
+                    [next(skips) for _ in range(blocks)],
+                )
                 for i, blocks in enumerate(config.blocks)
             )
         )
         self.head = nn.Sequential(
-            nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(channels[-1], len(NAMES))
+            nn.AdaptiveMaxPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(config.dropout),
+            nn.Linear(channels[-1], len(NAMES)),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -171,14 +231,18 @@ class Network(nn.Module):
 
 
 def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """3 x 3, without the bias, which the norm after it has. Weights: He et al. (2015)."""
+    """3 x 3, without the bias, which the norm after it has. Weights: He et al.
+    (2015).
+    """
     layer = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return layer
 
 
 def layers(network: Network) -> pd.DataFrame:
-    """A row for each layer that has parameters or changes the shape: layer, kind, output (shape), parameters."""
+    """A row for each layer that has parameters or changes the shape: layer, kind,
+    output (shape), parameters.
+    """
     rows = []
 
     def note(name: str) -> Callable[..., None]:
@@ -186,11 +250,22 @@ def layers(network: Network) -> pd.DataFrame:
             parameters = sum(parameter.numel() for parameter in module.parameters())
             if parameters or output.shape != inputs[0].shape:
                 shape = " x ".join(map(str, output.shape[1:]))
-                rows.append({"layer": name, "kind": type(module).__name__, "output": shape, "parameters": parameters})
+                rows.append(
+                    {
+                        "layer": name,
+                        "kind": type(module).__name__,
+                        "output": shape,
+                        "parameters": parameters,
+                    }
+                )
 
         return hook
 
-    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
+    leaves = [
+        (name, module)
+        for name, module in network.named_modules()
+        if not list(module.children())
+    ]
     hooks = [module.register_forward_hook(note(name)) for name, module in leaves]
     with torch.inference_mode():
         network(torch.zeros(1, 3, SIDE, SIDE, device=network.normalize.mean.device))
@@ -203,22 +278,32 @@ def layers(network: Network) -> pd.DataFrame:
 
 AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
     "shift": lambda: K.RandomCrop((SIDE, SIDE), padding=8, padding_mode="reflect"),
-    "crop": lambda: K.RandomResizedCrop((SIDE, SIDE), scale=(0.35, 1.0), cropping_mode="resample"),
+    "crop": lambda: K.RandomResizedCrop(
+        (SIDE, SIDE), scale=(0.35, 1.0), cropping_mode="resample"
+    ),
     "flip": lambda: K.RandomHorizontalFlip(),
     "affine": lambda: K.RandomAffine(10.0, shear=8.0, padding_mode="reflection", p=0.5),
     "color": lambda: K.ColorJiggle(0.3, 0.3, 0.3, 0.05, p=0.8),
     "erase": lambda: K.RandomErasing(scale=(0.02, 0.25), p=0.5),
     "mixup": lambda: K.RandomMixUpV2(data_keys=["input", "class"], p=0.5),
-    "cutmix": lambda: K.RandomCutMixV2(data_keys=["input", "class"], use_correct_lambda=True, p=0.5),
+    "cutmix": lambda: K.RandomCutMixV2(
+        data_keys=["input", "class"], use_correct_lambda=True, p=0.5
+    ),
 }
-# kornia's "lambda" is what the other image gets in one of them and what the image itself keeps in the other
-MIXING: dict[str, Callable[[Tensor], Tensor]] = {"mixup": lambda other: other, "cutmix": lambda own: 1 - own}
+# kornia's "lambda" is what the other image gets in one of them and what the image
+# itself keeps in the other
+MIXING: dict[str, Callable[[Tensor], Tensor]] = {
+    "mixup": lambda other: other,
+    "cutmix": lambda own: 1 - own,
+}
 
 
 class Augmentation(nn.Module):
-    """Random transforms (kornia) of a batch, each image its own: bytes or floats in [0, 1] to floats in [0, 1].
+    """Random transforms (kornia) of a batch, each image its own: bytes or floats in [0,
+    1] to floats in [0, 1].
 
-    Labels (N) become the probabilities (N, 10) to learn, which share a mixed image out between its two sources.
+    Labels (N) become the probabilities (N, 10) to learn, which share a mixed image out
+    between its two sources.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -230,50 +315,87 @@ class Augmentation(nn.Module):
         x, targets = unit(images), one_hot(labels, len(NAMES)).float()
         for name, transform in self.transforms.items():
             if name in MIXING:
-                # mixed "labels" are (row, row it is mixed with, lambda): given so, transforms can follow
+                # mixed "labels" are (row, row it is mixed with, lambda): given so,
+                # transforms can follow
                 x, mixed = transform(x, torch.arange(len(x), device=x.device))
                 _, other, share = mixed.view(-1, 3).unbind(1)
-                targets = targets.lerp(targets[other.long()], MIXING[name](share)[:, None])
+                targets = targets.lerp(
+                    targets[other.long()], MIXING[name](share)[:, None]
+                )
             else:
                 x = transform(x)
         return x, targets
 
 
 def shrink(x: Tensor, config: Config, epoch: int) -> Tensor:
-    """Images (N, 3, 64, 64) at the resolution of an epoch (progressive resizing, Howard et al. 2018)."""
+    """Images (N, 3, 64, 64) at the resolution of an epoch (progressive resizing, Howard
+    et al. 2018).
+    """
     side = config.sides[len(config.sides) * epoch // config.epochs]
-    return x if side == SIDE else interpolate(x, (side, side), mode="bilinear", antialias=True)
+    return (
+        x
+        if side == SIDE
+        else interpolate(x, (side, side), mode="bilinear", antialias=True)
+    )
 
 
 # --- training ---
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum with steps of equal length in all directions of a weight matrix (Jordan et al. 2024).
+    """Momentum with steps of equal length in all directions of a weight matrix (Jordan
+    et al. 2024).
 
-    A convolution's weights are the matrix fan_out x fan_in; gains and biases take steps of plain Nesterov momentum.
-    torch.optim.Muon, which gives the same steps, takes nothing but matrices and computes in bfloat16 on any processor.
+    A convolution's weights are the matrix fan_out x fan_in; gains and biases take steps
+    of plain Nesterov momentum. torch.optim.Muon, which gives the same steps, takes
+    nothing but matrices and computes in bfloat16 on any processor.
     """
 
-    def __init__(self, params: Any, lr: float, momentum: float, weight_decay: float, nesterov: bool = True) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
+    def __init__(
+        self,
+        params: Any,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        nesterov: bool = True,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+            },
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             for weight in group["params"]:
-                average = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                average = self.state[weight].setdefault(
+                    "momentum_buffer", torch.zeros_like(weight)
+                )
                 average.lerp_(weight.grad, 1 - group["momentum"])
-                update = weight.grad.lerp(average, group["momentum"]) if group["nesterov"] else average
+                update = (
+                    weight.grad.lerp(average, group["momentum"])
+                    if group["nesterov"]
+                    else average
+                )
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 if weight.ndim > 1:
                     fan_out, fan_in = update.flatten(1).shape
-                    update = orthogonalize(update.flatten(1)).view_as(weight) * max(1, fan_out / fan_in) ** 0.5
+                    update = (
+                        orthogonalize(update.flatten(1)).view_as(weight)
+                        * max(1, fan_out / fan_in) ** 0.5
+                    )
                 weight.sub_(update, alpha=group["lr"])
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About UV' of the singular value decomposition USV', by Newton and Schulz's iteration (Jordan et al. 2024)."""
+    """About UV' of the singular value decomposition USV', by Newton and Schulz's
+    iteration (Jordan et al. 2024).
+    """
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(steps):
@@ -282,13 +404,17 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "muon": Muon}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "muon": Muon,
+}
 
 
 def compute_type(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it faster than float32, else float32.
 
-    That is from compute capability 8 on (NVIDIA Ampere), and on CPUs with the instructions AVX512-BF16 or AMX.
+    That is from compute capability 8 on (NVIDIA Ampere), and on CPUs with the
+    instructions AVX512-BF16 or AMX.
     """
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
@@ -299,47 +425,78 @@ def compute_type(device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """The context in which what gains from it is computed in `precision`; none where that is float32."""
+    """The context in which what gains from it is computed in `precision`; none where
+    that is float32.
+    """
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 
 def reseed(*numbers: int) -> None:
-    """Seed PyTorch on all devices, as each epoch does, so that a resumed training draws what the killed one drew."""
+    """Seed PyTorch on all devices, as each epoch does, so that a resumed training draws
+    what the killed one drew.
+    """
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
 def build(config: Config, seed: int, data: Images) -> training.State:
-    """Network, average of its weights, optimizer and schedule, on the device of the data.
+    """Network, average of its weights, optimizer and schedule, on the device of the
+    data.
 
-    Raises ValueError where the data are less than a batch, or a batch cannot be shared out between the processes.
+    Raises ValueError where the data are less than a batch, or a batch cannot be shared
+    out between the processes.
     """
     if len(data) < config.batch_size:
         raise ValueError(
-            f"{len(data)} training images are less than one batch of {config.batch_size}; lower batch_size"
+            f"{len(data)} training images are less than one batch of "
+            f"{config.batch_size}; lower batch_size"
         )
     if config.batch_size % training.world_size():
         raise ValueError(
-            f"{training.world_size()} processes cannot share batches of {config.batch_size}; change either"
+            f"{training.world_size()} processes cannot share batches of "
+            f"{config.batch_size}; change either"
         )
     reseed(seed)
-    network = Network(config, data.images).to(data.images.device, memory_format=torch.channels_last)
-    model = nn.ModuleDict({"network": network, "average": copy.deepcopy(network).requires_grad_(False)})
+    network = Network(config, data.images).to(
+        data.images.device, memory_format=torch.channels_last
+    )
+    model = nn.ModuleDict(
+        {"network": network, "average": copy.deepcopy(network).requires_grad_(False)}
+    )
     groups = [
-        {"params": [parameter for parameter in network.parameters() if parameter.ndim > 1]},
-        {"params": [parameter for parameter in network.parameters() if parameter.ndim == 1], "weight_decay": 0.0},
+        {
+            "params": [
+                parameter for parameter in network.parameters() if parameter.ndim > 1
+            ]
+        },
+        {
+            "params": [
+                parameter for parameter in network.parameters() if parameter.ndim == 1
+            ],
+            "weight_decay": 0.0,
+        },
     ]
     optimizer = OPTIMIZERS[config.optimizer](
-        groups, lr=config.learning_rate, momentum=config.momentum, nesterov=True, weight_decay=config.weight_decay
+        groups,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=True,
+        weight_decay=config.weight_decay,
     )
     steps = config.epochs * (len(data) // config.batch_size)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, steps, pct_start=config.warmup, cycle_momentum=False
+        optimizer,
+        config.learning_rate,
+        steps,
+        pct_start=config.warmup,
+        cycle_momentum=False,
     )
     return training.State(model, optimizer, scheduler)
 
 
 def batches(images: int, size: int) -> list[Tensor]:
-    """One epoch in random order: the rows of each batch of `size` images that are this process's share."""
+    """One epoch in random order: the rows of each batch of `size` images that are this
+    process's share.
+    """
     order = torch.randperm(images).split(size)[: images // size]
     return [rows[training.rank() :: training.world_size()] for rows in order]
 
@@ -352,7 +509,9 @@ def step(
     targets: Tensor,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
-    """One step on images in [0, 1] and the probabilities to learn. Returns (loss without smoothing, right answers)."""
+    """One step on images in [0, 1] and the probabilities to learn. Returns (loss
+    without smoothing, right answers).
+    """
     with autocast(x.device, precision):
         logits = forward(x)
     logits = logits.float()
@@ -361,7 +520,9 @@ def step(
     with autocast(x.device, precision):
         state.optimizer.step()  # Muon multiplies matrices
     state.scheduler.step()
-    weights, averages = (list(state.model[name].parameters()) for name in ("network", "average"))
+    weights, averages = (
+        list(state.model[name].parameters()) for name in ("network", "average")
+    )
     get_ema_multi_avg_fn(config.ema)(averages, weights, 0)
     right = (logits.argmax(1) == targets.argmax(1)).float().mean()
     return torch.stack([cross_entropy(logits.detach(), targets), right])
@@ -370,10 +531,11 @@ def step(
 def trainer(
     config: Config, seed: int, data: Images, validation: Images | None = None
 ) -> tuple[training.State, Callable[[], dict[str, float]]]:
-    """A new training on the device of the data, and what trains one epoch of it and returns its numbers.
+    """A new training on the device of the data, and what trains one epoch of it and
+    returns its numbers.
 
-    Those are `train_loss` and `train_accuracy` (of the batches as they were trained on), and `validation_loss` and
-    `validation_accuracy` where there are such images.
+    Those are `train_loss` and `train_accuracy` (of the batches as they were trained
+    on), and `validation_loss` and `validation_accuracy` where there are such images.
     """
     device, precision = data.images.device, compute_type(data.images.device)
     state = build(config, seed, data)
@@ -385,28 +547,46 @@ def trainer(
         torch.backends.cudnn.benchmark = True
         forward = torch.compile(forward)
         with autocast(device, precision):  # compiles, once and now
-            forward(unit(data.images[: config.batch_size // training.world_size()])).sum().backward()
+            forward(
+                unit(data.images[: config.batch_size // training.world_size()])
+            ).sum().backward()
 
     def epoch() -> dict[str, float]:
         network.train()
         reseed(seed, state.epoch)
         order = batches(len(data), config.batch_size)
-        reseed(seed, state.epoch, training.rank())  # the order is that of all processes, what follows is not
+        reseed(
+            seed, state.epoch, training.rank()
+        )  # the order is that of all processes, what follows is not
         total = torch.zeros(2, device=device)
         with _bar(len(order) * config.batch_size) as bar:
             for count, rows in enumerate(order, 1):
                 batch = data[rows.to(device)]
                 x, targets = augment(batch.images, batch.labels)
-                total += step(config, state, forward, shrink(x, config, state.epoch), targets, precision)
+                total += step(
+                    config,
+                    state,
+                    forward,
+                    shrink(x, config, state.epoch),
+                    targets,
+                    precision,
+                )
                 bar.update(config.batch_size)
-                if not bar.disable and count % 16 == 0:  # not always: to read numbers is to wait for the device
-                    bar.set_postfix(loss=f"{total[0] / count:.4f}", accuracy=f"{total[1] / count:.4f}")
+                if (
+                    not bar.disable and count % 16 == 0
+                ):  # not always: to read numbers is to wait for the device
+                    bar.set_postfix(
+                        loss=f"{total[0] / count:.4f}",
+                        accuracy=f"{total[1] / count:.4f}",
+                    )
         if training.world_size() > 1:
             distributed.all_reduce(total)
         loss, accuracy = (total / (len(order) * training.world_size())).tolist()
         numbers = {"train_loss": loss, "train_accuracy": accuracy}
         if validation is not None:
-            loss, accuracy = loss_and_accuracy(predict(state.model["average"], validation.images), validation.labels)
+            loss, accuracy = loss_and_accuracy(
+                predict(state.model["average"], validation.images), validation.labels
+            )
             numbers |= {"validation_loss": loss, "validation_accuracy": accuracy}
         return numbers
 
@@ -414,16 +594,24 @@ def trainer(
 
 
 def train(
-    config: Config, seed: int, data: Images, validation: Images | None = None, checkpoints: Path | None = None
+    config: Config,
+    seed: int,
+    data: Images,
+    validation: Images | None = None,
+    checkpoints: Path | None = None,
 ) -> tuple[Network, dict[str, list[float]]]:
-    """Train a network on the device of the data. Returns it with its averaged weights, and its curves over the epochs.
+    """Train a network on the device of the data. Returns it with its averaged weights,
+    and its curves over the epochs.
 
-    With a folder for checkpoints, a killed training resumes. In processes that torchrun started, all train this one
-    network. Raises TrainingError where the memory is too small.
+    With a folder for checkpoints, a killed training resumes. In processes that torchrun
+    started, all train this one network. Raises TrainingError where the memory is too
+    small.
     """
     with _memory_remedy(config, data.images.device):
         state, epoch = trainer(config, seed, data, validation)
-        checkpoint = checkpoints and checkpoints / f"{_digest(config, seed, data)}.safetensors"
+        checkpoint = (
+            checkpoints and checkpoints / f"{_digest(config, seed, data)}.safetensors"
+        )
         curves = training.fit(state, config.epochs, epoch, checkpoint, f"seed {seed}")
     return state.model["average"], curves
 
@@ -434,22 +622,36 @@ def _memory_remedy(config: Config, device: torch.device) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not any(part in str(error) for part in ("out of memory", "allocate memory", "not enough memory")):
+        if not any(
+            part in str(error)
+            for part in ("out of memory", "allocate memory", "not enough memory")
+        ):
             raise
         raise training.TrainingError(
-            f"the memory of {device} is too small for batches of {config.batch_size} images and widths {config.widths} "
-            f"({str(error).splitlines()[0]}); close what else uses it, or lower batch_size or widths in {__file__}"
+            f"the memory of {device} is too small for batches of {config.batch_size} "
+            f"images and widths {config.widths} "
+            f"({str(error).splitlines()[0]}); close what else uses it, or lower "
+            f"batch_size or widths in {__file__}"
         ) from error
 
 
 def _bar(images: int) -> tqdm:
     silent = None if training.rank() == 0 else True
-    return tqdm(total=images, desc="epoch", unit="img", unit_scale=True, leave=False, disable=silent)
+    return tqdm(
+        total=images,
+        desc="epoch",
+        unit="img",
+        unit_scale=True,
+        leave=False,
+        disable=silent,
+    )
 
 
 def _digest(config: Config, seed: int, data: Images) -> str:
     """Names the checkpoint of one training among all others."""
-    content = json.dumps([asdict(config), seed, imagenette.digest(data.to(torch.device("cpu")))])
+    content = json.dumps(
+        [asdict(config), seed, imagenette.digest(data.to(torch.device("cpu")))]
+    )
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -458,24 +660,31 @@ def _digest(config: Config, seed: int, data: Images) -> str:
 
 @torch.inference_mode()
 def predict(network: Network, images: Tensor, mirrored: bool = False) -> Tensor:
-    """Logits (N, 10) in float32, on the CPU, of images (N, 3, 64, 64) in bytes or in floats in [0, 1].
+    """Logits (N, 10) in float32, on the CPU, of images (N, 3, 64, 64) in bytes or in
+    floats in [0, 1].
 
     With `mirrored` they are the mean of those of an image and of its mirror image.
     """
     network.eval()
-    logits = torch.cat([network(unit(part)).cpu() for part in images.split(_evaluated_at_once(images))])
+    logits = torch.cat(
+        [network(unit(part)).cpu() for part in images.split(_evaluated_at_once(images))]
+    )
     return (logits + predict(network, images.flip(3))) / 2 if mirrored else logits
 
 
 def _evaluated_at_once(images: Tensor) -> int:
-    """Images in a batch: so many that a GPU is busy, so few that a CPU's cache holds them (twice as fast as 512)."""
+    """Images in a batch: so many that a GPU is busy, so few that a CPU's cache holds
+    them (twice as fast as 512).
+    """
     return 64 if images.device.type == "cpu" else 1024
 
 
 def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Cross-entropy and share of right answers."""
     labels = labels.cpu()
-    return cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean().item()
+    return cross_entropy(logits, labels).item(), (
+        logits.argmax(1) == labels
+    ).double().mean().item()
 
 
 def accuracy_of(network: Network, data: Images, mirrored: bool = False) -> float:
@@ -484,19 +693,33 @@ def accuracy_of(network: Network, data: Images, mirrored: bool = False) -> float
 
 
 @torch.inference_mode()
-def noisy_accuracy(network: Network, data: Images, levels: Sequence[float], draws: int) -> Tensor:
-    """Accuracy (levels, draws) where a N(0, 1) is added to the images in [0, 1], before their normalization.
+def noisy_accuracy(
+    network: Network, data: Images, levels: Sequence[float], draws: int
+) -> Tensor:
+    """Accuracy (levels, draws) where a N(0, 1) is added to the images in [0, 1], before
+    their normalization.
 
-    The sum is not clamped to [0, 1]. All levels and networks see the same draws of N(0, 1).
+    The sum is not clamped to [0, 1]. All levels and networks see the same draws of N(0,
+    1).
     """
     network.eval()
-    right, size = torch.zeros(len(levels), draws, dtype=torch.double), _evaluated_at_once(data.images)
+    right, size = (
+        torch.zeros(len(levels), draws, dtype=torch.double),
+        _evaluated_at_once(data.images),
+    )
     for draw in range(draws):
         generator = torch.Generator().manual_seed(draw)
-        for images, labels in zip(data.images.split(size), data.labels.split(size), strict=True):
-            x, noise = unit(images), torch.randn(images.shape, generator=generator).to(images.device)
+        for images, labels in zip(
+            data.images.split(size), data.labels.split(size), strict=True
+        ):
+            x, noise = (
+                unit(images),
+                torch.randn(images.shape, generator=generator).to(images.device),
+            )
             for i, level in enumerate(levels):
-                right[i, draw] += (network(x + level * noise).argmax(1) == labels).sum().item()
+                right[i, draw] += (
+                    (network(x + level * noise).argmax(1) == labels).sum().item()
+                )
     return right / len(data)
 
 
@@ -504,7 +727,13 @@ def noisy_accuracy(network: Network, data: Images, levels: Sequence[float], draw
 
 SEEDS = [211, 212, 213]
 PLAIN = Config(sides=(32, 48, 64), epochs=21, learning_rate=0.1)
-AUGMENTED = replace(PLAIN, augmentation=("shift", "flip", "erase"), weight_decay=0.05, dropout=0.2, branch_dropout=0.0)
+AUGMENTED = replace(
+    PLAIN,
+    augmentation=("shift", "flip", "erase"),
+    weight_decay=0.05,
+    dropout=0.2,
+    branch_dropout=0.0,
+)
 LONG = replace(AUGMENTED, epochs=60)
 NOISE, DRAWS = (0.005, 0.01, 0.05), 10  # the assignment's levels
 NOISE_GRID = tuple(np.linspace(0, 0.5, 11).round(2).tolist())
@@ -513,7 +742,9 @@ MISTAKES = 24  # images that the report shows
 
 
 def load(device: torch.device) -> imagenette.Imagenette:
-    """The data on a device. Of several processes the first one decodes, the others read what it has stored."""
+    """The data on a device. Of several processes the first one decodes, the others read
+    what it has stored.
+    """
     if training.rank() == 0:
         found = imagenette.load()
     if training.world_size() > 1:
@@ -531,17 +762,21 @@ def divide(train: Images) -> tuple[Images, Images]:
 
 
 def final(config: Config, mirrored: bool = False) -> Experiment:
-    """The experiment of parts 3 to 5: curves on 90 % of the training images, test numbers after training on all.
+    """The experiment of parts 3 to 5: curves on 90 % of the training images, test
+    numbers after training on all.
 
-    With `mirrored` there are also the accuracies of answers to an image and its mirror image together.
+    With `mirrored` there are also the accuracies of answers to an image and its mirror
+    image together.
     """
 
     def run(checkpoints: Path) -> Result:
         device = training.pick_device()
         if device.type == "cpu":
             print(
-                f"PyTorch finds no GPU: {2 * len(SEEDS)} trainings of {config.epochs} epochs take hours on the CPU. "
-                "Run this where there is one, or let it run: a killed training goes on where it was",
+                f"PyTorch finds no GPU: {2 * len(SEEDS)} trainings of {config.epochs} "
+                "epochs take hours on the CPU. "
+                "Run this where there is one, or let it run: a killed training goes on "
+                "where it was",
                 file=sys.stderr,
             )
         data = load(device)
@@ -554,49 +789,86 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
             network, _ = train(config, seed, data.train, None, checkpoints)
             exact = accuracy_of(network, data.test)
             state = {name: value.half() for name, value in network.state_dict().items()}
-            network.load_state_dict(state)  # what is reported is what the recorded weights give
+            network.load_state_dict(
+                state
+            )  # what is reported is what the recorded weights give
             logits, numbers = test_numbers(network, data.test)
-            numbers |= {"validation_accuracy": found["validation_accuracy"][-1], "test_accuracy_float32": exact}
+            numbers |= {
+                "validation_accuracy": found["validation_accuracy"][-1],
+                "test_accuracy_float32": exact,
+            }
             if mirrored:
-                numbers["validation_accuracy_mirrored"] = accuracy_of(partial_network, validation, mirrored)
-                numbers["test_accuracy_mirrored"] = accuracy_of(network, data.test, mirrored)
+                numbers["validation_accuracy_mirrored"] = accuracy_of(
+                    partial_network, validation, mirrored
+                )
+                numbers["test_accuracy_mirrored"] = accuracy_of(
+                    network, data.test, mirrored
+                )
             found["confusion"] = confusion(logits, data.test.labels).flatten().tolist()
             found["noise_level"] = list(NOISE_GRID)
-            found["noise_accuracy"] = noisy_accuracy(network, data.test, NOISE_GRID, 1).squeeze(1).tolist()
+            found["noise_accuracy"] = (
+                noisy_accuracy(network, data.test, NOISE_GRID, 1).squeeze(1).tolist()
+            )
             for name, curve in found.items():
                 curves.setdefault(name, []).append(curve)
             for name, number in numbers.items():
                 summary.setdefault(name, []).append(number)
-            weights |= {f"network.{seed}.{name}": value for name, value in state.items()}
+            weights |= {
+                f"network.{seed}.{name}": value for name, value in state.items()
+            }
             if seed == SEEDS[0]:
                 weights |= mistakes(logits, data.test)
         return Result(asdict(config), SEEDS, curves, summary, weights, device)
 
-    return Experiment(asdict(config), imagenette.FILE, run, canary, partial(evaluate_final, mirrored=mirrored))
+    return Experiment(
+        asdict(config),
+        imagenette.FILE,
+        run,
+        canary,
+        partial(evaluate_final, mirrored=mirrored),
+    )
 
 
 def test_numbers(network: Network, data: Images) -> tuple[Tensor, dict[str, float]]:
-    """Logits (N, 10), and what is reported of the test set; `noise_..._std` is that over the draws of the noise."""
+    """Logits (N, 10), and what is reported of the test set; `noise_..._std` is that
+    over the draws of the noise.
+    """
     logits = predict(network, data.images)
     loss, accuracy = loss_and_accuracy(logits, data.labels)
     numbers = {"test_loss": loss, "test_accuracy": accuracy}
-    for level, found in zip(NOISE, noisy_accuracy(network, data, NOISE, DRAWS), strict=True):
-        numbers |= {f"noise_{level:g}": found.mean().item(), f"noise_{level:g}_std": found.std().item()}
+    for level, found in zip(
+        NOISE, noisy_accuracy(network, data, NOISE, DRAWS), strict=True
+    ):
+        numbers |= {
+            f"noise_{level:g}": found.mean().item(),
+            f"noise_{level:g}_std": found.std().item(),
+        }
     return logits, numbers
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
     """How many images of each class (rows) were taken for each class (columns)."""
-    return torch.bincount(len(NAMES) * labels.cpu() + logits.argmax(1), minlength=len(NAMES) ** 2).view(len(NAMES), -1)
+    return torch.bincount(
+        len(NAMES) * labels.cpu() + logits.argmax(1), minlength=len(NAMES) ** 2
+    ).view(len(NAMES), -1)
 
 
 def mistakes(logits: Tensor, data: Images) -> dict[str, Tensor]:
-    """The wrong answers that were given with the most confidence: images, labels, answers and their probability."""
+    """The wrong answers that were given with the most confidence: images, labels,
+    answers and their probability.
+    """
     confidence, answers = logits.softmax(1).max(1)
     labels = data.labels.cpu()
     rows = confidence.masked_fill(answers == labels, 0).topk(MISTAKES).indices
-    found = {"images": data.images.cpu()[rows], "labels": labels[rows], "answers": answers[rows]}
-    return {f"mistakes.{name}": value for name, value in (found | {"confidence": confidence[rows]}).items()}
+    found = {
+        "images": data.images.cpu()[rows],
+        "labels": labels[rows],
+        "answers": answers[rows],
+    }
+    return {
+        f"mistakes.{name}": value
+        for name, value in (found | {"confidence": confidence[rows]}).items()
+    }
 
 
 def evaluate_final(
@@ -604,12 +876,20 @@ def evaluate_final(
 ) -> dict[str, list[float]]:
     """The test accuracies of recorded weights."""
     data = load(training.pick_device())
-    network = Network(from_record(config), data.train.images[:1]).to(data.test.images.device)
-    views = {"test_accuracy": False} | ({"test_accuracy_mirrored": True} if mirrored else {})
+    network = Network(from_record(config), data.train.images[:1]).to(
+        data.test.images.device
+    )
+    views = {"test_accuracy": False} | (
+        {"test_accuracy_mirrored": True} if mirrored else {}
+    )
     accuracies: dict[str, list[float]] = {name: [] for name in views}
     for seed in SEEDS:
         prefix = f"network.{seed}."
-        state = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        state = {
+            name.removeprefix(prefix): value
+            for name, value in weights.items()
+            if name.startswith(prefix)
+        }
         network.load_state_dict(state)
         for name, both in views.items():
             accuracies[name].append(accuracy_of(network, data.test, both))
@@ -617,16 +897,25 @@ def evaluate_final(
 
 
 def describe(_: Path) -> Result:
-    """What the report shows of the data: counts, five training images, and one under each transform."""
+    """What the report shows of the data: counts, five training images, and one under
+    each transform.
+    """
     data = imagenette.load()
     reseed(SHOWN["seed"])
     rows = torch.randperm(len(data.train))[: SHOWN["examples"]]
     shown = data.train[rows]
     weights = {"examples.images": shown.images, "examples.labels": shown.labels}
     for name in AUGMENTATIONS:
-        batch = shown if name in MIXING else shown[torch.zeros(len(shown), dtype=torch.long)]
+        batch = (
+            shown
+            if name in MIXING
+            else shown[torch.zeros(len(shown), dtype=torch.long)]
+        )
         x, targets = Augmentation([name])(batch.images, batch.labels)
-        weights |= {f"{name}.images": (255 * x).round().byte(), f"{name}.targets": targets}
+        weights |= {
+            f"{name}.images": (255 * x).round().byte(),
+            f"{name}.targets": targets,
+        }
     curves = {
         part: [torch.bincount(images.labels, minlength=len(NAMES)).tolist()]
         for part, images in (("train_images", data.train), ("test_images", data.test))
@@ -636,9 +925,14 @@ def describe(_: Path) -> Result:
 
 
 def transforms(base: Config) -> Experiment:
-    """The ablation of the transforms: the validation curves of `base` without each of them, and without all."""
+    """The ablation of the transforms: the validation curves of `base` without each of
+    them, and without all.
+    """
     configs = {
-        f"without {name}": replace(base, augmentation=tuple(other for other in base.augmentation if other != name))
+        f"without {name}": replace(
+            base,
+            augmentation=tuple(other for other in base.augmentation if other != name),
+        )
         for name in base.augmentation
     }
     configs["without any"] = replace(base, augmentation=())
@@ -648,40 +942,63 @@ def transforms(base: Config) -> Experiment:
         device = training.pick_device()
         part, validation = divide(load(device).train)
         curves = {
-            name: [train(variant, seed, part, validation, checkpoints)[1]["validation_accuracy"] for seed in SEEDS]
+            name: [
+                train(variant, seed, part, validation, checkpoints)[1][
+                    "validation_accuracy"
+                ]
+                for seed in SEEDS
+            ]
             for name, variant in configs.items()
         }
-        summary = {name: [curve[-1] for curve in found] for name, found in curves.items()}
+        summary = {
+            name: [curve[-1] for curve in found] for name, found in curves.items()
+        }
         return Result(config, SEEDS, curves, summary, device=device)
 
-    return Experiment(config, imagenette.FILE, run, lambda config: canary(config["without any"]))
+    return Experiment(
+        config, imagenette.FILE, run, lambda config: canary(config["without any"])
+    )
 
 
 def from_record(config: Mapping[str, Any]) -> Config:
     """A config as it was, from a recorded run."""
-    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
+    return Config(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+        }
+    )
 
 
 def synthetic() -> Images:
     """Eight images of random squares, the same on all machines."""
     squares = np.random.default_rng(0).integers(0, 256, (8, 3, 8, 8), dtype=np.uint8)
-    return Images(torch.from_numpy(squares.repeat(SIDE // 8, 2).repeat(SIDE // 8, 3)), torch.arange(8))
+    return Images(
+        torch.from_numpy(squares.repeat(SIDE // 8, 2).repeat(SIDE // 8, 3)),
+        torch.arange(8),
+    )
 
 
 def canary(config: Mapping[str, Any]) -> list[float]:
-    """The losses of the first three steps on a batch of synthetic images, on the CPU in float32."""
+    """The losses of the first three steps on a batch of synthetic images, on the CPU in
+    float32.
+    """
     chosen, data = replace(from_record(config), batch_size=8), synthetic()
     with torch.random.fork_rng(devices=[]):
         state, augment = build(chosen, 0, data), Augmentation(chosen.augmentation)
         network, losses = state.model["network"], []
         for _ in range(3):
             x, targets = augment(data.images, data.labels)
-            losses.append(step(chosen, state, network, shrink(x, chosen, 0), targets)[0].item())
+            losses.append(
+                step(chosen, state, network, shrink(x, chosen, 0), targets)[0].item()
+            )
         return losses
 
 
 def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:
-    """How much each transform changes the synthetic images, so that pictures of other transforms are stale."""
+    """How much each transform changes the synthetic images, so that pictures of other
+    transforms are stale.
+    """
     data, changes = synthetic(), []
     with torch.random.fork_rng(devices=[]):
         for name in AUGMENTATIONS:

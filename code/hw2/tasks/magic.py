@@ -1,7 +1,9 @@
-"""Task 2: an ensemble of multilayer perceptrons that tells gammas from hadrons in the MAGIC data.
+"""Task 2: an ensemble of multilayer perceptrons that tells gammas from hadrons in the
+MAGIC data.
 
-The recipe, top to bottom: hyper-parameters, data, model, training, evaluation, experiments. All members of the ensemble
-and all seeds of an experiment have the same shape, so they train at once, as batched matrix products.
+The recipe, top to bottom: hyper-parameters, data, model, training, evaluation,
+experiments. All members of the ensemble and all seeds of an experiment have the same
+shape, so they train at once, as batched matrix products.
 """
 
 import hashlib
@@ -19,7 +21,11 @@ import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import TensorDataset
@@ -31,19 +37,27 @@ from hw2.tasks import Experiment, Result
 
 @dataclass(frozen=True)
 class Config:
-    """Every hyper-parameter of the network and its training; what was searched for is as the search found it."""
+    """Every hyper-parameter of the network and its training; what was searched for is
+    as the search found it.
+    """
 
     members: int = 8  # networks whose probabilities are averaged
     depth: int = 5  # hidden layers
     width: int = 128  # units of a hidden layer
     frequencies: int = 8  # of the periodic features of each feature; 0 for none
-    bandwidth: float = 0.19094916450449534  # standard deviation of the initial frequencies
+    bandwidth: float = (
+        0.19094916450449534  # standard deviation of the initial frequencies
+    )
     activation: str = "relu"
     initialization: str = "kaiming_normal"
     dropout: float = 0.2027214200406228  # in steps of 1/256
-    learning_rate: float = 0.0019871891723273185  # the largest of the one-cycle schedule
+    learning_rate: float = (
+        0.0019871891723273185  # the largest of the one-cycle schedule
+    )
     schedule: str = "one_cycle"  # or "constant"
-    weight_decay: float = 0.013957816302542997  # AdamW's, on the weights of linear layers only
+    weight_decay: float = (
+        0.013957816302542997  # AdamW's, on the weights of linear layers only
+    )
     batch_size: int = 128
     epochs: int = 20
     transform: str = "quantile"  # of each feature by itself
@@ -58,15 +72,23 @@ class Config:
         ]
         for value, known in choices:
             if value not in known:
-                raise ValueError(f"{value!r} is unknown, expected one of {', '.join(known)}")
+                raise ValueError(
+                    f"{value!r} is unknown, expected one of {', '.join(known)}"
+                )
 
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
-INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {  # of a weight (fan_out, fan_in), in place
-    "kaiming_normal": lambda weight, g: nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=g),
+INITIALIZATIONS: dict[
+    str, Callable[..., Tensor]
+] = {  # of a weight (fan_out, fan_in), in place
+    "kaiming_normal": lambda weight, g: nn.init.kaiming_normal_(
+        weight, nonlinearity="relu", generator=g
+    ),
     "xavier_uniform": lambda weight, g: nn.init.xavier_uniform_(weight, generator=g),
     "orthogonal": lambda weight, g: nn.init.orthogonal_(weight, generator=g),
-    "small_normal": lambda weight, g: nn.init.normal_(weight, 0, 0.005, generator=g),  # the assignment's example
+    "small_normal": lambda weight, g: nn.init.normal_(
+        weight, 0, 0.005, generator=g
+    ),  # the assignment's example
 }
 
 
@@ -74,8 +96,13 @@ INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {  # of a weight (fan_out, f
 
 TRANSFORMS = {
     "standard": StandardScaler,
-    "quantile": lambda: QuantileTransformer(output_distribution="normal", subsample=None),
-    "log": lambda: make_pipeline(FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x))), StandardScaler()),
+    "quantile": lambda: QuantileTransformer(
+        output_distribution="normal", subsample=None
+    ),
+    "log": lambda: make_pipeline(
+        FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x))),
+        StandardScaler(),
+    ),
 }
 
 
@@ -106,7 +133,9 @@ def derive(x: np.ndarray) -> np.ndarray:
 
 
 def preprocessor(config: Config) -> Pipeline:
-    """What the features go through: rows x 10 in; rows x 10, or 25 with derived ones, out, within [-5, 5]."""
+    """What the features go through: rows x 10 in; rows x 10, or 25 with derived ones,
+    out, within [-5, 5].
+    """
     return make_pipeline(
         FunctionTransformer(derive if config.derived else None),
         TRANSFORMS[config.transform](),
@@ -114,27 +143,37 @@ def preprocessor(config: Config) -> Pipeline:
     )
 
 
-def prepare(config: Config, frame: pd.DataFrame, rows: np.ndarray, *others: np.ndarray) -> list[TensorDataset]:
-    """The training `rows` and `others` as float32 tensors (features, labels); transforms see the training rows only."""
+def prepare(
+    config: Config, frame: pd.DataFrame, rows: np.ndarray, *others: np.ndarray
+) -> list[TensorDataset]:
+    """The training `rows` and `others` as float32 tensors (features, labels);
+    transforms see the training rows only.
+    """
     x, y = magic.arrays(frame)
     transform = preprocessor(config).fit(x[rows])
     return [
         TensorDataset(
-            torch.tensor(transform.transform(x[part]), dtype=torch.float32), torch.tensor(y[part], dtype=torch.float32)
+            torch.tensor(transform.transform(x[part]), dtype=torch.float32),
+            torch.tensor(y[part], dtype=torch.float32),
         )
         for part in (rows, *others)
     ]
 
 
-def folds(frame: pd.DataFrame, split: magic.Split) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Eight ways to part the rows that are not test rows into training and validation rows, 70 : 10 as in the split.
+def folds(
+    frame: pd.DataFrame, split: magic.Split
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Eight ways to part the rows that are not test rows into training and validation
+    rows, 70 : 10 as in the split.
 
     Each row is a validation row once; strata and copies are kept as in `magic.split`.
     """
     copy = magic.copies(frame)
     rows = np.sort(np.concatenate([split.train, split.validation]))
     different, first = np.unique(copy[rows], return_index=True)
-    parts = StratifiedKFold(8, shuffle=True, random_state=211).split(different, frame["class"].to_numpy()[rows][first])
+    parts = StratifiedKFold(8, shuffle=True, random_state=211).split(
+        different, frame["class"].to_numpy()[rows][first]
+    )
     held_out = [np.isin(copy[rows], different[validation]) for _, validation in parts]
     return [(rows[~part], rows[part]) for part in held_out]
 
@@ -143,7 +182,9 @@ def folds(frame: pd.DataFrame, split: magic.Split) -> list[tuple[np.ndarray, np.
 
 
 class BatchedLinear(nn.Module):
-    """One linear layer of many networks: (networks, rows, fan_in) to (networks, rows, fan_out)."""
+    """One linear layer of many networks: (networks, rows, fan_in) to (networks, rows,
+    fan_out).
+    """
 
     def __init__(self, networks: int, fan_in: int, fan_out: int) -> None:
         super().__init__()
@@ -155,7 +196,8 @@ class BatchedLinear(nn.Module):
 
 
 class Periodic(nn.Module):
-    """Each feature besides as sines and cosines with trained frequencies (Gorishniy et al. 2022, arXiv:2203.05556).
+    """Each feature besides as sines and cosines with trained frequencies (Gorishniy et
+    al. 2022, arXiv:2203.05556).
 
     (networks, rows, features) to (networks, rows, features (1 + 2 frequencies)).
     """
@@ -170,9 +212,11 @@ class Periodic(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout with one random generator per seed, so that a seed's masks do not depend on the seeds beside it.
+    """Dropout with one random generator per seed, so that a seed's masks do not depend
+    on the seeds beside it.
 
-    A unit is dropped where a random byte is too small: that is many times faster than drawing a float for each.
+    A unit is dropped where a random byte is too small: that is many times faster than
+    drawing a float for each.
     """
 
     def __init__(self, rate: float, generators: Sequence[np.random.Generator]) -> None:
@@ -183,13 +227,20 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and self.threshold):
             return x
-        drawn = b"".join(generator.bytes(x.numel() // len(self.generators)) for generator in self.generators)
-        dropped = torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(x.shape) < self.threshold
+        drawn = b"".join(
+            generator.bytes(x.numel() // len(self.generators))
+            for generator in self.generators
+        )
+        dropped = (
+            torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(x.shape)
+            < self.threshold
+        )
         return x.masked_fill(dropped.to(x.device), 0) * (256 / (256 - self.threshold))
 
 
 class Ensemble(nn.Module):
-    """`members` perceptrons for each seed: (networks, rows, features) to logits (networks, rows).
+    """`members` perceptrons for each seed: (networks, rows, features) to logits
+    (networks, rows).
 
     `generators`, one per seed, are what dropout and `train` draw from.
     """
@@ -215,13 +266,18 @@ class Ensemble(nn.Module):
     @torch.no_grad()
     def _initialize(self, config: Config, seeds: Sequence[int]) -> None:
         for i, seed in enumerate(seeds):
-            generator, mine = torch.Generator().manual_seed(seed), slice(i * self.members, (i + 1) * self.members)
+            generator, mine = (
+                torch.Generator().manual_seed(seed),
+                slice(i * self.members, (i + 1) * self.members),
+            )
             for layer in self.layers:
                 if isinstance(layer, BatchedLinear):
                     for weight in layer.weight[mine]:
                         INITIALIZATIONS[config.initialization](weight.T, generator)
                 elif isinstance(layer, Periodic):
-                    layer.frequency[mine].normal_(0, config.bandwidth, generator=generator)
+                    layer.frequency[mine].normal_(
+                        0, config.bandwidth, generator=generator
+                    )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).squeeze(2)
@@ -230,32 +286,65 @@ class Ensemble(nn.Module):
 # --- training ---
 
 
-def batches(model: Ensemble, data: TensorDataset, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch: features (networks, size, features) and labels (networks, size), each network in its own order."""
+def batches(
+    model: Ensemble, data: TensorDataset, size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch: features (networks, size, features) and labels (networks, size), each
+    network in its own order.
+    """
     x, y = data.tensors
-    order = np.concatenate([g.random((model.members, len(x)), dtype=np.float32).argsort(1) for g in model.generators])
+    order = np.concatenate(
+        [
+            g.random((model.members, len(x)), dtype=np.float32).argsort(1)
+            for g in model.generators
+        ]
+    )
     for rows in torch.from_numpy(order).split(size, dim=1)[: len(x) // size]:
         yield x[rows], y[rows]
 
 
 def loss_function(logits: Tensor, label: Tensor) -> Tensor:
-    """Binary cross-entropy: mean over the rows, sum over the networks, so that each has the gradient it has alone."""
-    return binary_cross_entropy_with_logits(logits, label.expand_as(logits)) * len(logits)
+    """Binary cross-entropy: mean over the rows, sum over the networks, so that each has
+    the gradient it has alone.
+    """
+    return binary_cross_entropy_with_logits(logits, label.expand_as(logits)) * len(
+        logits
+    )
 
 
-def build(config: Config, seeds: Sequence[int], rows: int, features: int) -> training.State:
-    """Model, optimizer and schedule for a training set of so many rows. Raises ValueError for less than one batch."""
+def build(
+    config: Config, seeds: Sequence[int], rows: int, features: int
+) -> training.State:
+    """Model, optimizer and schedule for a training set of so many rows. Raises
+    ValueError for less than one batch.
+    """
     if rows < config.batch_size:
-        raise ValueError(f"{rows} training rows are less than one batch of {config.batch_size}; lower batch_size")
+        raise ValueError(
+            f"{rows} training rows are less than one batch of {config.batch_size}; "
+            "lower batch_size"
+        )
     model = Ensemble(config, features, seeds)
     groups = [
-        {"params": [p for name, p in model.named_parameters() if name.endswith("weight")]},
-        {"params": [p for name, p in model.named_parameters() if not name.endswith("weight")], "weight_decay": 0.0},
+        {
+            "params": [
+                p for name, p in model.named_parameters() if name.endswith("weight")
+            ]
+        },
+        {
+            "params": [
+                p for name, p in model.named_parameters() if not name.endswith("weight")
+            ],
+            "weight_decay": 0.0,
+        },
     ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     if config.schedule == "one_cycle":
         steps = config.epochs * (rows // config.batch_size)
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, steps)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, config.learning_rate, steps
+        )
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     return training.State(model, optimizer, scheduler, model.generators)
@@ -280,8 +369,9 @@ def train(
 ) -> tuple[Ensemble, dict[str, list[list[float]]]]:
     """Train all seeds at once.
 
-    Returns the ensemble and its curves: for each data set of `watched` its loss and accuracy after every epoch,
-    `<name>_loss` and `<name>_accuracy`, one list per seed. With a folder for checkpoints, a killed training resumes.
+    Returns the ensemble and its curves: for each data set of `watched` its loss and
+    accuracy after every epoch, `<name>_loss` and `<name>_accuracy`, one list per seed.
+    With a folder for checkpoints, a killed training resumes.
     """
     state = build(config, seeds, *data.tensors[0].shape)
     model = state.model
@@ -292,17 +382,33 @@ def train(
             step(state, x, y)
         numbers = {}
         for name, other in (watched or {}).items():
-            numbers[f"{name}_loss"], numbers[f"{name}_accuracy"] = loss_and_accuracy(model, other)
+            numbers[f"{name}_loss"], numbers[f"{name}_accuracy"] = loss_and_accuracy(
+                model, other
+            )
         return numbers
 
-    checkpoint = checkpoints and checkpoints / f"{_digest(config, seeds, data)}.safetensors"
-    curves = training.fit(state, config.epochs, epoch, checkpoint, f"{len(seeds)} x {config.members} networks")
-    return model, {name: [list(curve) for curve in zip(*values, strict=True)] for name, values in curves.items()}
+    checkpoint = (
+        checkpoints and checkpoints / f"{_digest(config, seeds, data)}.safetensors"
+    )
+    curves = training.fit(
+        state,
+        config.epochs,
+        epoch,
+        checkpoint,
+        f"{len(seeds)} x {config.members} networks",
+    )
+    return model, {
+        name: [list(curve) for curve in zip(*values, strict=True)]
+        for name, values in curves.items()
+    }
 
 
 def _digest(config: Config, seeds: Sequence[int], data: TensorDataset) -> str:
     """Names the checkpoint of one training among all others."""
-    content = json.dumps([asdict(config), list(seeds)]).encode() + data.tensors[0].numpy().tobytes()
+    content = (
+        json.dumps([asdict(config), list(seeds)]).encode()
+        + data.tensors[0].numpy().tobytes()
+    )
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -314,7 +420,10 @@ def member_probabilities(model: Ensemble, x: Tensor) -> Tensor:
     """P(hadron) of each row by each member: (seeds, members, rows)."""
     model.eval()
     networks = model.seeds * model.members
-    p = torch.cat([model(part.expand(networks, -1, -1)).sigmoid() for part in x.split(1024)], dim=1)
+    p = torch.cat(
+        [model(part.expand(networks, -1, -1)).sigmoid() for part in x.split(1024)],
+        dim=1,
+    )
     return p.view(model.seeds, model.members, -1)
 
 
@@ -324,12 +433,21 @@ def probabilities(model: Ensemble, x: Tensor) -> Tensor:
 
 
 def accuracy_of_size(model: Ensemble, data: TensorDataset, size: int) -> list[float]:
-    """Accuracy of ensembles of `size` of the members, one number per seed: the mean over disjoint ensembles."""
-    p = torch.stack([some.mean(dim=1) for some in member_probabilities(model, data.tensors[0]).split(size, dim=1)])
+    """Accuracy of ensembles of `size` of the members, one number per seed: the mean
+    over disjoint ensembles.
+    """
+    p = torch.stack(
+        [
+            some.mean(dim=1)
+            for some in member_probabilities(model, data.tensors[0]).split(size, dim=1)
+        ]
+    )
     return ((p > 0.5) == data.tensors[1].bool()).double().mean(dim=(0, 2)).tolist()
 
 
-def loss_and_accuracy(model: Ensemble, data: TensorDataset) -> tuple[list[float], list[float]]:
+def loss_and_accuracy(
+    model: Ensemble, data: TensorDataset
+) -> tuple[list[float], list[float]]:
     """Cross-entropy and accuracy of the ensemble, one number per seed each."""
     x, y = data.tensors
     p = probabilities(model, x).double().clamp(1e-12, 1 - 1e-12)
@@ -337,14 +455,24 @@ def loss_and_accuracy(model: Ensemble, data: TensorDataset) -> tuple[list[float]
     return loss.tolist(), ((p > 0.5) == y.bool()).double().mean(dim=1).tolist()
 
 
-BACKGROUND = (0.01, 0.02, 0.05, 0.1, 0.2)  # shares of hadrons let through at which the data's authors compare methods
+BACKGROUND = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+)  # shares of hadrons let through at which the data's authors compare methods
 ROC_GRID = tuple(np.linspace(0, 1, 201).tolist())
 
 
-def signal_efficiency(p: np.ndarray, label: np.ndarray, background: Sequence[float]) -> np.ndarray:
-    """Share of the gammas that is kept where the given shares of hadrons are let through.
+def signal_efficiency(
+    p: np.ndarray, label: np.ndarray, background: Sequence[float]
+) -> np.ndarray:
+    """Share of the gammas that is kept where the given shares of hadrons are let
+    through.
 
-    Between two thresholds the ROC curve is taken as a straight line. `p` is P(hadron), `label` 1 for hadrons.
+    Between two thresholds the ROC curve is taken as a straight line. `p` is P(hadron),
+    `label` 1 for hadrons.
     """
     let_through, kept, _ = roc_curve(label == 0, 1 - p)
     return np.interp(background, let_through, kept)
@@ -361,7 +489,10 @@ def test_numbers(model: Ensemble, data: TensorDataset) -> dict[str, list[float]]
         "test_auc": [float(roc_auc_score(y, row)) for row in p],
         "gamma_accuracy": (p[:, y == 0] <= 0.5).mean(axis=1).tolist(),
         "hadron_accuracy": (p[:, y == 1] > 0.5).mean(axis=1).tolist(),
-    } | {f"signal_at_{share:g}": efficiency[:, i].tolist() for i, share in enumerate(BACKGROUND)}
+    } | {
+        f"signal_at_{share:g}": efficiency[:, i].tolist()
+        for i, share in enumerate(BACKGROUND)
+    }
 
 
 # --- experiments ---
@@ -369,7 +500,10 @@ def test_numbers(model: Ensemble, data: TensorDataset) -> dict[str, list[float]]
 SEEDS = [211, 212, 213, 214, 215]
 BATCHED = (1, 8, 40)  # networks that train at once, to see what that gains
 SIZES = (1, 2, 4, 8)  # of ensembles, to see what the members are worth
-INITIALIZED = {name: replace(Config(), initialization=name) for name in ("xavier_uniform", "small_normal")}
+INITIALIZED = {
+    name: replace(Config(), initialization=name)
+    for name in ("xavier_uniform", "small_normal")
+}
 _CHANGES: dict[str, dict[str, Any]] = {
     "as chosen": {},
     "twice the epochs": {"epochs": 2 * Config.epochs},
@@ -380,11 +514,17 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "no dropout": {"dropout": 0.0},
     "no weight decay": {"weight_decay": 0.0},
     "ten times the weight decay": {"weight_decay": 10 * Config.weight_decay},
-    "constant learning rate": {"schedule": "constant", "learning_rate": Config.learning_rate / 4},
+    "constant learning rate": {
+        "schedule": "constant",
+        "learning_rate": Config.learning_rate / 4,
+    },
     "SiLU": {"activation": "silu"},
     "one hidden layer": {"depth": 1},
 }
-ABLATIONS = {name: replace(Config(), **{"members": 2, **change}) for name, change in _CHANGES.items()}
+ABLATIONS = {
+    name: replace(Config(), **{"members": 2, **change})
+    for name, change in _CHANGES.items()
+}
 
 
 def records(configs: Mapping[str, Config]) -> dict[str, Any]:
@@ -394,7 +534,9 @@ def records(configs: Mapping[str, Config]) -> dict[str, Any]:
 
 @cache
 def load() -> tuple[pd.DataFrame, magic.Split, np.ndarray]:
-    """The data, the split of the assignment, and its training and validation rows together."""
+    """The data, the split of the assignment, and its training and validation rows
+    together.
+    """
     frame = magic.load()
     split = magic.split(frame)
     return frame, split, np.sort(np.concatenate([split.train, split.validation]))
@@ -408,12 +550,19 @@ def cross_validate(config: Config, fold: int, seed: int) -> float:
 
 
 def final(checkpoints: Path) -> Result:
-    """The chosen network: curves of a training on the training rows, test numbers after one on all rows but test."""
+    """The chosen network: curves of a training on the training rows, test numbers after
+    one on all rows but test.
+    """
     config = Config()
     frame, split, rest = load()
     data, validation = prepare(config, frame, split.train, split.validation)
-    model, curves = train(config, SEEDS, data, {"train": data, "validation": validation}, checkpoints)
-    summary = {f"validation_accuracy_of_{size}": accuracy_of_size(model, validation, size) for size in SIZES}
+    model, curves = train(
+        config, SEEDS, data, {"train": data, "validation": validation}, checkpoints
+    )
+    summary = {
+        f"validation_accuracy_of_{size}": accuracy_of_size(model, validation, size)
+        for size in SIZES
+    }
     data, test = prepare(config, frame, rest, split.test)
     model, refitted = train(config, SEEDS, data, {"rest": data}, checkpoints)
     weights = {name: value.half() for name, value in model.state_dict().items()}
@@ -421,11 +570,21 @@ def final(checkpoints: Path) -> Result:
     p, y = probabilities(model, test.tensors[0]).numpy(), test.tensors[1].numpy()
     curves["roc_background"] = [list(ROC_GRID)] * len(SEEDS)
     curves["roc_signal"] = [signal_efficiency(row, y, ROC_GRID).tolist() for row in p]
-    summary["validation_accuracy"] = [curve[-1] for curve in curves["validation_accuracy"]]
-    return Result(asdict(config), SEEDS, curves | refitted, summary | test_numbers(model, test), weights)
+    summary["validation_accuracy"] = [
+        curve[-1] for curve in curves["validation_accuracy"]
+    ]
+    return Result(
+        asdict(config),
+        SEEDS,
+        curves | refitted,
+        summary | test_numbers(model, test),
+        weights,
+    )
 
 
-def evaluate_final(config: dict[str, Any], weights: Mapping[str, Tensor]) -> dict[str, list[float]]:
+def evaluate_final(
+    config: dict[str, Any], weights: Mapping[str, Tensor]
+) -> dict[str, list[float]]:
     """The test numbers of recorded weights."""
     chosen = Config(**config)
     frame, split, rest = load()
@@ -436,7 +595,9 @@ def evaluate_final(config: dict[str, Any], weights: Mapping[str, Tensor]) -> dic
 
 
 def initializations(checkpoints: Path) -> Result:
-    """The chosen network from other initial weights, trained on all rows but test, with an optimizer for each."""
+    """The chosen network from other initial weights, trained on all rows but test, with
+    an optimizer for each.
+    """
     frame, split, rest = load()
     curves, summary = {}, {}
     for name, config in INITIALIZED.items():
@@ -448,7 +609,9 @@ def initializations(checkpoints: Path) -> Result:
 
 
 def ablations(checkpoints: Path) -> Result:
-    """Validation accuracy on the eight folds, as chosen and with one choice undone at a time."""
+    """Validation accuracy on the eight folds, as chosen and with one choice undone at a
+    time.
+    """
     frame, split, _ = load()
     summary: dict[str, list[float]] = {name: [] for name in ABLATIONS}
     for name, config in ABLATIONS.items():
@@ -460,7 +623,9 @@ def ablations(checkpoints: Path) -> Result:
 
 
 def batching(_: Path) -> Result:
-    """Seconds that one epoch takes for some numbers of networks that train at once: the median of three epochs."""
+    """Seconds that one epoch takes for some numbers of networks that train at once: the
+    median of three epochs.
+    """
     frame, split, _ = load()
     summary = {}
     for members in BATCHED:
@@ -477,14 +642,27 @@ def batching(_: Path) -> Result:
 
 
 def describe(_: Path) -> Result:
-    """What the report shows of the data itself: sizes, first rows, and histograms before and after the transforms."""
+    """What the report shows of the data itself: sizes, first rows, and histograms
+    before and after the transforms.
+    """
     frame, split, _ = load()
     x, y = magic.arrays(frame)
-    summary = {"rows": len(x), "gammas": int((y == 0).sum()), "copies": int(frame.duplicated().sum())}
-    summary |= {f"{part}_rows": len(getattr(split, part)) for part in ("train", "validation", "test")}
+    summary = {
+        "rows": len(x),
+        "gammas": int((y == 0).sum()),
+        "copies": int(frame.duplicated().sum()),
+    }
+    summary |= {
+        f"{part}_rows": len(getattr(split, part))
+        for part in ("train", "validation", "test")
+    }
     curves = {f"head_{name}": [frame[name].head().tolist()] for name in magic.FEATURES}
     for transform in ("raw", *TRANSFORMS):
-        z = x if transform == "raw" else TRANSFORMS[transform]().fit(x[split.train]).transform(x)
+        z = (
+            x
+            if transform == "raw"
+            else TRANSFORMS[transform]().fit(x[split.train]).transform(x)
+        )
         for i, name in enumerate(magic.FEATURES):
             column, label = z[split.train, i], y[split.train]
             edges = np.linspace(*np.quantile(column, (0.005, 0.995)), 41)
@@ -496,9 +674,11 @@ def describe(_: Path) -> Result:
 
 
 def canary(config: Mapping[str, Any]) -> list[float]:
-    """The losses of two members in eight steps on synthetic showers, for each config that was recorded.
+    """The losses of two members in eight steps on synthetic showers, for each config
+    that was recorded.
 
-    The eight steps are one epoch with the whole schedule in it, so that a change of any part of the training shows.
+    The eight steps are one epoch with the whole schedule in it, so that a change of any
+    part of the training shows.
     """
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.lognormal(3, 1, (1024, 10)), columns=magic.FEATURES)
@@ -516,13 +696,36 @@ def canary(config: Mapping[str, Any]) -> list[float]:
 def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:
     """How large made-up features are after each transform."""
     x = np.random.default_rng(0).lognormal(3, 1, (1024, 10))
-    return [float(np.abs(transform().fit_transform(x)).mean()) for transform in TRANSFORMS.values()]
+    return [
+        float(np.abs(transform().fit_transform(x)).mean())
+        for transform in TRANSFORMS.values()
+    ]
 
 
 EXPERIMENTS = {
-    "data": Experiment(config={"split": 211}, data=magic.FILE, train=describe, canary=canary_of_transforms),
-    "batching": Experiment(config=asdict(Config()), data=magic.FILE, train=batching, canary=canary),
-    "final": Experiment(config=asdict(Config()), data=magic.FILE, train=final, canary=canary, evaluate=evaluate_final),
-    "initializations": Experiment(config=records(INITIALIZED), data=magic.FILE, train=initializations, canary=canary),
-    "ablations": Experiment(config=records(ABLATIONS), data=magic.FILE, train=ablations, canary=canary),
+    "data": Experiment(
+        config={"split": 211},
+        data=magic.FILE,
+        train=describe,
+        canary=canary_of_transforms,
+    ),
+    "batching": Experiment(
+        config=asdict(Config()), data=magic.FILE, train=batching, canary=canary
+    ),
+    "final": Experiment(
+        config=asdict(Config()),
+        data=magic.FILE,
+        train=final,
+        canary=canary,
+        evaluate=evaluate_final,
+    ),
+    "initializations": Experiment(
+        config=records(INITIALIZED),
+        data=magic.FILE,
+        train=initializations,
+        canary=canary,
+    ),
+    "ablations": Experiment(
+        config=records(ABLATIONS), data=magic.FILE, train=ablations, canary=canary
+    ),
 }

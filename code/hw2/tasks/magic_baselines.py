@@ -1,12 +1,18 @@
-"""Task 2: what the network is compared with: logistic regression, and the two tree ensembles a practitioner would try.
+"""Task 2: what the network is compared with: logistic regression, and the two tree
+ensembles a practitioner would try.
 
-The trees are tuned by the network's own kind of search (`hw2.searching`), on the same eight folds. They see the
-features unscaled, for a monotone transform moves no split. Boosting is tuned twice: on the given features, and with
-the network's derived ones.
+The trees are tuned by the network's own kind of search (`hw2.searching`), on the same
+eight folds. They see the features unscaled, for a monotone transform moves no split.
+Boosting is tuned twice: on the given features, and with the network's derived ones.
 """
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -35,7 +41,8 @@ BOOSTING_START: Setting = {
     "min_samples_leaf": 20,
     "l2_regularization": 1e-3,
     "max_features": 1.0,
-    "early_stopping": False,  # it would hold out training rows, and max_iter is searched for
+    # it would hold out training rows, and max_iter is searched for
+    "early_stopping": False,
 }
 BOOSTING_SPACE: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(0.01, 0.3, log=True),
@@ -73,7 +80,11 @@ def accuracy(kind: str, setting: Setting, fold: int) -> float:
     frame, split, _ = magic.load()
     x, y = data.arrays(frame)
     train, validation = magic.folds(frame, split)[fold]
-    return float(estimator(kind, setting, seed=fold).fit(x[train], y[train]).score(x[validation], y[validation]))
+    return float(
+        estimator(kind, setting, seed=fold)
+        .fit(x[train], y[train])
+        .score(x[validation], y[validation])
+    )
 
 
 def canary(kind: str, setting: Setting) -> list[float]:
@@ -85,7 +96,13 @@ def canary(kind: str, setting: Setting) -> list[float]:
     return [log_loss(y[200:], fitted.predict_proba(x[200:]), labels=[0, 1])]
 
 
-def _problem(name: str, kind: str, start: Setting, space: dict[str, BaseDistribution], trials: int) -> Problem:
+def _problem(
+    name: str,
+    kind: str,
+    start: Setting,
+    space: dict[str, BaseDistribution],
+    trials: int,
+) -> Problem:
     return Problem(
         name,
         start,
@@ -97,9 +114,15 @@ def _problem(name: str, kind: str, start: Setting, space: dict[str, BaseDistribu
 
 
 PROBLEMS = {
-    "boosting": _problem("boosting", "boosting", BOOSTING_START, BOOSTING_SPACE, trials=100),
+    "boosting": _problem(
+        "boosting", "boosting", BOOSTING_START, BOOSTING_SPACE, trials=100
+    ),
     "boosting_derived": _problem(
-        "boosting_derived", "boosting", BOOSTING_START | {"derived": True}, BOOSTING_SPACE, trials=100
+        "boosting_derived",
+        "boosting",
+        BOOSTING_START | {"derived": True},
+        BOOSTING_SPACE,
+        trials=100,
     ),
     "forest": _problem("forest", "forest", FOREST_START, FOREST_SPACE, trials=10),
 }
@@ -124,16 +147,24 @@ BOOSTING_DERIVED: Setting = BOOSTING_START | {
     "max_features": 0.2867593004513063,
 }
 FOREST: Setting = FOREST_START  # the search found none better
-CHOSEN = {"boosting": BOOSTING, "boosting_derived": BOOSTING_DERIVED, "forest": FOREST}  # the best of PROBLEMS
+CHOSEN = {
+    "boosting": BOOSTING,
+    "boosting_derived": BOOSTING_DERIVED,
+    "forest": FOREST,
+}  # the best of PROBLEMS
 
 
 def logistic() -> Pipeline:
-    """Logistic regression on standardized features, as the assignment asks; the scaler is fitted with it."""
+    """Logistic regression on standardized features, as the assignment asks; the scaler
+    is fitted with it.
+    """
     return make_pipeline(StandardScaler(), LogisticRegression(solver="lbfgs"))
 
 
 def models(seed: int) -> dict[str, Pipeline | HistGradientBoostingClassifier]:
-    """The baselines, unfitted: features (rows x 10, raw) to the label, 1 for a hadron."""
+    """The baselines, unfitted: features (rows x 10, raw) to the label, 1 for a
+    hadron.
+    """
     return {
         "logistic regression": logistic(),
         "boosting, default": HistGradientBoostingClassifier(random_state=seed),
@@ -144,7 +175,9 @@ def models(seed: int) -> dict[str, Pipeline | HistGradientBoostingClassifier]:
 
 
 def tuned(problem: Problem) -> Result:
-    """The finished study of tree models in the default storage, after the trials that it lacks."""
+    """The finished study of tree models in the default storage, after the trials that
+    it lacks.
+    """
     return result(problem, searching.search(problem, searching.default_storage()))
 
 

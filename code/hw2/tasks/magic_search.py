@@ -4,14 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from optuna import Study
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from hw2 import searching
 from hw2.data import magic as data
 from hw2.searching import Problem, Setting
 from hw2.tasks import Experiment, Result, magic
 
-START: Setting = {  # fixed, whatever `magic.Config` has by now: it is where the search began
+# fixed, whatever `magic.Config` has by now: it is where the search began
+START: Setting = {
     "members": 2,
     "depth": 4,
     "width": 128,
@@ -44,19 +50,25 @@ NETWORK = Problem(
     "network",
     START,
     SPACE,
-    accuracy=lambda setting, fold: magic.cross_validate(magic.Config(**setting), fold, seed=fold),
+    accuracy=lambda setting, fold: magic.cross_validate(
+        magic.Config(**setting), fold, seed=fold
+    ),
     canary=magic.canary,
     trials=40,
 )
 
 
 def search(storage: str, trials: int = NETWORK.trials) -> None:
-    """Make trials until so many are finished. Raises SearchError; see `hw2.searching.search`."""
+    """Make trials until so many are finished. Raises SearchError; see
+    `hw2.searching.search`.
+    """
     searching.search(replace(NETWORK, trials=trials), storage)
 
 
 def result(problem: Problem, study: Study) -> Result:
-    """A finished study as what an experiment gives. Raises SearchError for an unfinished one."""
+    """A finished study as what an experiment gives. Raises SearchError for an
+    unfinished one.
+    """
     return Result(problem.config(), [searching.SEED], *searching.record(problem, study))
 
 
@@ -66,6 +78,9 @@ def _read(_: Path) -> Result:
 
 EXPERIMENTS = {
     "search": Experiment(
-        config=NETWORK.config(), data=data.FILE, train=_read, canary=lambda config: NETWORK.canary(config["start"])
+        config=NETWORK.config(),
+        data=data.FILE,
+        train=_read,
+        canary=lambda config: NETWORK.canary(config["start"]),
     )
 }

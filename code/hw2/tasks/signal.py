@@ -1,7 +1,8 @@
-"""Task 1: what happens to a signal, and to a gradient, on the way through 100 random layers of 512 units.
+"""Task 1: what happens to a signal, and to a gradient, on the way through 100 random
+layers of 512 units.
 
-Weights are `fan_out x fan_in` matrices and a layer is `activation(weights @ x)`, as in the assignment. Layers count
-from 1; layer 0 is the input.
+Weights are `fan_out x fan_in` matrices and a layer is `activation(weights @ x)`, as in
+the assignment. Layers count from 1; layer 0 is the input.
 """
 
 import math
@@ -72,11 +73,17 @@ def first_layer(hit: Tensor) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def overflow_layers(width: int, networks: int, depth: int, seed: int = SEED) -> list[int]:
-    """For each of some linear networks with unit normal float32 weights: the first layer with an infinite unit."""
+def overflow_layers(
+    width: int, networks: int, depth: int, seed: int = SEED
+) -> list[int]:
+    """For each of some linear networks with unit normal float32 weights: the first
+    layer with an infinite unit.
+    """
     torch.manual_seed(seed)
     x, found = torch.randn(networks, width, 1), torch.zeros(networks, dtype=torch.long)
-    a = torch.empty(networks, width, width)  # once: new memory for each layer would cost as much as its numbers
+    a = torch.empty(
+        networks, width, width
+    )  # once: new memory for each layer would cost as much as its numbers
     for layer in range(1, depth + 1):
         x = torch.bmm(a.normal_(), x)
         found[(found == 0) & ~x.isfinite().all(dim=1).squeeze(1)] = layer
@@ -85,7 +92,9 @@ def overflow_layers(width: int, networks: int, depth: int, seed: int = SEED) -> 
 
 @dataclass(frozen=True)
 class ProductStatistics:
-    """Mean, standard deviation (the assignment's formula) of y = ax over all products, and their standard errors."""
+    """Mean, standard deviation (the assignment's formula) of y = ax over all products,
+    and their standard errors.
+    """
 
     mean: float
     mean_error: float
@@ -94,16 +103,24 @@ class ProductStatistics:
 
 
 @cache
-def product_statistics(width: int = WIDTH, products: int = 10_000, seed: int = SEED) -> ProductStatistics:
+def product_statistics(
+    width: int = WIDTH, products: int = 10_000, seed: int = SEED
+) -> ProductStatistics:
     """Multiply fresh pairs of an x and an a from N(0, 1), a hundred pairs at a time."""
 
     def batch(number: int, memory: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(seed + number)
         a = memory.normal_(generator=generator)
-        y = torch.bmm(a, torch.empty(100, width, 1).normal_(generator=generator)).double().squeeze(2)
+        y = (
+            torch.bmm(a, torch.empty(100, width, 1).normal_(generator=generator))
+            .double()
+            .squeeze(2)
+        )
         return torch.stack([y.mean(dim=1), y.square().mean(dim=1)])
 
-    mean, square = torch.cat(_in_threads(batch, range(products // 100), (100, width, width)), dim=1)
+    mean, square = torch.cat(
+        _in_threads(batch, range(products // 100), (100, width, width)), dim=1
+    )
     std = square.mean().sqrt().item()
     error = (torch.stack([mean, square]).std(dim=1) / math.sqrt(products)).tolist()
     return ProductStatistics(mean.mean().item(), error[0], std, error[1] / (2 * std))
@@ -111,7 +128,9 @@ def product_statistics(width: int = WIDTH, products: int = 10_000, seed: int = S
 
 @dataclass(frozen=True)
 class Scheme:
-    """An initialization with an activation. Weights are `scale` times N(0, 1), or U(-1, 1) where `uniform`."""
+    """An initialization with an activation. Weights are `scale` times N(0, 1), or U(-1,
+    1) where `uniform`.
+    """
 
     name: str
     scale: float
@@ -138,9 +157,11 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Trace:
-    """Per seed and layer: standard deviation of the units and norm of the gradient, relative to the last layer's.
+    """Per seed and layer: standard deviation of the units and norm of the gradient,
+    relative to the last layer's.
 
-    Shapes: `std` seeds x DEPTH for the layers 1 to DEPTH, `gradient` seeds x (DEPTH + 1) for the layers 0 to DEPTH.
+    Shapes: `std` seeds x DEPTH for the layers 1 to DEPTH, `gradient` seeds x (DEPTH +
+    1) for the layers 0 to DEPTH.
     """
 
     std: np.ndarray
@@ -149,21 +170,32 @@ class Trace:
 
 @cache
 def study(seeds: int = 64, chunk: int = 4) -> dict[str, Trace]:
-    """Forward and backward through all schemes for many seeds; schemes with the same distribution share draws."""
+    """Forward and backward through all schemes for many seeds; schemes with the same
+    distribution share draws.
+    """
     numbers = range(SEED, SEED + seeds, chunk)
     traces = {}
     for uniform in (False, True):
         schemes = [scheme for scheme in SCHEMES if scheme.uniform == uniform]
-        parts = _in_threads(partial(_trace, schemes), numbers, (DEPTH, chunk, WIDTH, WIDTH))
+        parts = _in_threads(
+            partial(_trace, schemes), numbers, (DEPTH, chunk, WIDTH, WIDTH)
+        )
         std, gradient = (torch.cat([part[i] for part in parts]).numpy() for i in (0, 1))
-        traces |= {s.name: Trace(std[:, :, i], gradient[:, :, i]) for i, s in enumerate(schemes)}
+        traces |= {
+            s.name: Trace(std[:, :, i], gradient[:, :, i])
+            for i, s in enumerate(schemes)
+        }
     return {scheme.name: traces[scheme.name] for scheme in SCHEMES}
 
 
-def _in_threads(call: Callable[[int, Tensor], Any], numbers: Sequence[int], shape: tuple[int, ...]) -> list[Any]:
-    """`call(number, memory)` for some numbers, in two threads, each with one tensor of this shape as its memory.
+def _in_threads(
+    call: Callable[[int, Tensor], Any], numbers: Sequence[int], shape: tuple[int, ...]
+) -> list[Any]:
+    """`call(number, memory)` for some numbers, in two threads, each with one tensor of
+    this shape as its memory.
 
-    Drawing takes most of the time and one core; new memory for each call would cost as much as the numbers in it.
+    Drawing takes most of the time and one core; new memory for each call would cost as
+    much as the numbers in it.
     """
     thread = threading.local()
 
@@ -175,14 +207,24 @@ def _in_threads(call: Callable[[int, Tensor], Any], numbers: Sequence[int], shap
 
 
 def _trace(schemes: list[Scheme], seed: int, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """`chunk` networks of each scheme: std (chunk x DEPTH x schemes) and gradient (chunk x DEPTH + 1 x schemes).
+    """`chunk` networks of each scheme: std (chunk x DEPTH x schemes) and gradient
+    (chunk x DEPTH + 1 x schemes).
 
-    The weights are drawn into a tensor (DEPTH x chunk x WIDTH x WIDTH), layer by layer, as they are used.
+    The weights are drawn into a tensor (DEPTH x chunk x WIDTH x WIDTH), layer by layer,
+    as they are used.
     """
     chunk = weights.shape[1]
     generator = torch.Generator().manual_seed(seed)
-    x = torch.empty(chunk, WIDTH, 1).normal_(generator=generator).repeat(1, 1, len(schemes))
-    g = torch.empty(chunk, WIDTH, 1).normal_(generator=generator).repeat(1, 1, len(schemes))
+    x = (
+        torch.empty(chunk, WIDTH, 1)
+        .normal_(generator=generator)
+        .repeat(1, 1, len(schemes))
+    )
+    g = (
+        torch.empty(chunk, WIDTH, 1)
+        .normal_(generator=generator)
+        .repeat(1, 1, len(schemes))
+    )
     scale = torch.tensor([scheme.scale for scheme in schemes])
     signal = []
     for a in weights:
@@ -191,12 +233,22 @@ def _trace(schemes: list[Scheme], seed: int, weights: Tensor) -> tuple[Tensor, T
         else:
             a.normal_(generator=generator)
         u = torch.bmm(a, x) * scale
-        x = torch.stack([ACTIVATIONS[s.activation][0](u[:, :, i]) for i, s in enumerate(schemes)], dim=2)
+        x = torch.stack(
+            [ACTIVATIONS[s.activation][0](u[:, :, i]) for i, s in enumerate(schemes)],
+            dim=2,
+        )
         signal.append(x)
     g = g / g.norm(dim=1, keepdim=True)
-    norms = [g.double().norm(dim=1)]  # in double: squares of large floats leave the range
+    norms = [
+        g.double().norm(dim=1)
+    ]  # in double: squares of large floats leave the range
     for a, x in zip(reversed(weights.unbind()), reversed(signal), strict=True):
-        slope = torch.stack([ACTIVATIONS[s.activation][1](x[:, :, i]) for i, s in enumerate(schemes)], dim=2)
+        slope = torch.stack(
+            [ACTIVATIONS[s.activation][1](x[:, :, i]) for i, s in enumerate(schemes)],
+            dim=2,
+        )
         g = torch.bmm(a.transpose(1, 2), slope * g) * scale
         norms.append(g.double().norm(dim=1))
-    return torch.stack([x.double().std(dim=1) for x in signal], dim=1), torch.stack(norms[::-1], dim=1)
+    return torch.stack([x.double().std(dim=1) for x in signal], dim=1), torch.stack(
+        norms[::-1], dim=1
+    )

@@ -1,7 +1,9 @@
-"""Question 1: the Bayes risk of ridge regression in the teacher-student setup (lecture 4), and the best mu.
+"""Question 1: the Bayes risk of ridge regression in the teacher-student setup (lecture
+4), and the best mu.
 
-Notation: y = X w_true + epsilon, X of shape (N, d), H = X^T X with eigenvalues lambda_i, H_mu = H + mu I, mu > 0,
-w_mu = H_mu^-1 X^T y. The teacher's coordinates have variance sigma_w^2 / d, the noise has variance sigma_eps^2.
+Notation: y = X w_true + epsilon, X of shape (N, d), H = X^T X with eigenvalues
+lambda_i, H_mu = H + mu I, mu > 0, w_mu = H_mu^-1 X^T y. The teacher's coordinates have
+variance sigma_w^2 / d, the noise has variance sigma_eps^2.
 """
 
 import math
@@ -20,28 +22,45 @@ from hw2.claims import claim
 
 
 def spectrum(x: np.ndarray) -> np.ndarray:
-    """The d eigenvalues of X^T X for X of shape (N, d), descending; for N < d the last d - N are exactly zero."""
+    """The d eigenvalues of X^T X for X of shape (N, d), descending; for N < d the last
+    d - N are exactly zero.
+    """
     samples, d = x.shape
     return np.pad(np.linalg.svd(x, compute_uv=False) ** 2, (0, max(0, d - samples)))
 
 
-def risk_terms(eigenvalues: np.ndarray, mu: float | np.ndarray, sigma_w: float, sigma_eps: float) -> np.ndarray:
-    """The summand of the Bayes risk for each of the d eigenvalues of X^T X: shape (*mu.shape, d).
+def risk_terms(
+    eigenvalues: np.ndarray, mu: float | np.ndarray, sigma_w: float, sigma_eps: float
+) -> np.ndarray:
+    """The summand of the Bayes risk for each of the d eigenvalues of X^T X: shape
+    (*mu.shape, d).
 
-    At mu = 0 it is the limit mu -> 0, which belongs to the least squares solution of smallest norm.
-    Raises ValueError for a negative eigenvalue or a negative mu.
+    At mu = 0 it is the limit mu -> 0, which belongs to the least squares solution of
+    smallest norm. Raises ValueError for a negative eigenvalue or a negative mu.
     """
-    values, mu = np.asarray(eigenvalues, dtype=float), np.asarray(mu, dtype=float)[..., None]
+    values, mu = (
+        np.asarray(eigenvalues, dtype=float),
+        np.asarray(mu, dtype=float)[..., None],
+    )
     if values.min() < 0 or mu.min() < 0:
-        raise ValueError("eigenvalues and mu must not be negative; spectrum(X) gives the eigenvalues without rounding")
+        raise ValueError(
+            "eigenvalues and mu must not be negative; spectrum(X) gives the "
+            "eigenvalues without rounding"
+        )
     shape = np.broadcast_shapes(values.shape, mu.shape)
     shrunk = np.divide(mu, values + mu, out=np.ones(shape), where=values > 0)
-    gain = np.divide(np.sqrt(values), values + mu, out=np.zeros(shape), where=values > 0)
+    gain = np.divide(
+        np.sqrt(values), values + mu, out=np.zeros(shape), where=values > 0
+    )
     return sigma_w**2 / values.size * shrunk**2 + sigma_eps**2 * gain**2
 
 
-def bayes_risk(eigenvalues: np.ndarray, mu: float | np.ndarray, sigma_w: float, sigma_eps: float) -> np.ndarray:
-    """The Bayes risk of w_mu, shape mu.shape, by the theorem of Question 1. `eigenvalues`: all d of X^T X."""
+def bayes_risk(
+    eigenvalues: np.ndarray, mu: float | np.ndarray, sigma_w: float, sigma_eps: float
+) -> np.ndarray:
+    """The Bayes risk of w_mu, shape mu.shape, by the theorem of Question 1.
+    `eigenvalues`: all d of X^T X.
+    """
     return risk_terms(eigenvalues, mu, sigma_w, sigma_eps).sum(axis=-1)
 
 
@@ -52,7 +71,9 @@ def optimal_mu(d: int, sigma_w: float, sigma_eps: float) -> float:
 
 @dataclass(frozen=True)
 class Simulation:
-    """Mean of |w_mu - w_true|^2 over `draws` teachers and noises at each of `mu`, with its standard error."""
+    """Mean of |w_mu - w_true|^2 over `draws` teachers and noises at each of `mu`, with
+    its standard error.
+    """
 
     eigenvalues: np.ndarray
     sigma_w: float
@@ -65,14 +86,24 @@ class Simulation:
     @property
     def deviation(self) -> np.ndarray:
         """Simulation minus theory, in standard errors."""
-        return (self.mean - bayes_risk(self.eigenvalues, self.mu, self.sigma_w, self.sigma_eps)) / self.error
+        return (
+            self.mean
+            - bayes_risk(self.eigenvalues, self.mu, self.sigma_w, self.sigma_eps)
+        ) / self.error
 
 
 @cache
 def simulate(
-    mus: tuple[float, ...], sigma_eps: float, draws: int, samples: int = 30, d: int = 50, sigma_w: float = 1.0
+    mus: tuple[float, ...],
+    sigma_eps: float,
+    draws: int,
+    samples: int = 30,
+    d: int = 50,
+    sigma_w: float = 1.0,
 ) -> Simulation:
-    """Draw teachers and noises, fit w_mu by its definition, measure its risk: one X, new draws for each mu."""
+    """Draw teachers and noises, fit w_mu by its definition, measure its risk: one X,
+    new draws for each mu.
+    """
     x, risks = np.random.default_rng(211).standard_normal((samples, d)), []
     for i, mu in enumerate(mus):
         rng = np.random.default_rng([211, i, round(1000 * sigma_eps)])
@@ -80,8 +111,13 @@ def simulate(
         y = x @ teacher + rng.normal(0, sigma_eps, (samples, draws))
         student = np.linalg.solve(x.T @ x + mu * np.eye(d), x.T @ y)
         risks.append(((student - teacher) ** 2).sum(axis=0))
-    mean, error = np.mean(risks, axis=1), np.std(risks, axis=1, ddof=1) / math.sqrt(draws)
-    return Simulation(spectrum(x), sigma_w, sigma_eps, draws, np.array(mus), mean, error)
+    mean, error = (
+        np.mean(risks, axis=1),
+        np.std(risks, axis=1, ddof=1) / math.sqrt(draws),
+    )
+    return Simulation(
+        spectrum(x), sigma_w, sigma_eps, draws, np.array(mus), mean, error
+    )
 
 
 @cache
@@ -93,26 +129,45 @@ def sweep() -> tuple[Simulation, ...]:
 
 @cache
 def growing_risk(mu: float) -> np.ndarray:
-    """Bayes risk for the first 1 to 30 rows of each of 20 random X with d = 10, both variances 1: shape (20, 30)."""
+    """Bayes risk for the first 1 to 30 rows of each of 20 random X with d = 10, both
+    variances 1: shape (20, 30).
+    """
     draws = np.random.default_rng(211).standard_normal((20, 30, 10))
-    return np.array([[float(bayes_risk(spectrum(x[:n]), mu, 1.0, 1.0)) for n in range(1, 31)] for x in draws])
+    return np.array(
+        [
+            [float(bayes_risk(spectrum(x[:n]), mu, 1.0, 1.0)) for n in range(1, 31)]
+            for x in draws
+        ]
+    )
 
 
 # --- the objects of the claims ---
 
 N, d, r = sp.symbols("N d r", positive=True, integer=True)
 i = sp.Symbol("i")
-mu, lam, sigma_w, sigma_eps = sp.symbols("mu lambda_i sigma_w sigma_epsilon", positive=True)
+mu, lam, sigma_w, sigma_eps = sp.symbols(
+    "mu lambda_i sigma_w sigma_epsilon", positive=True
+)
 mu_star = sp.Symbol(r"\mu^\star", positive=True)
-X, H, H_mu = sp.MatrixSymbol("X", N, d), sp.MatrixSymbol("H", d, d), sp.MatrixSymbol(r"H_\mu", d, d)
-w, epsilon, y = sp.MatrixSymbol("w", d, 1), sp.MatrixSymbol("epsilon", N, 1), sp.MatrixSymbol("y", N, 1)
+X, H, H_mu = (
+    sp.MatrixSymbol("X", N, d),
+    sp.MatrixSymbol("H", d, d),
+    sp.MatrixSymbol(r"H_\mu", d, d),
+)
+w, epsilon, y = (
+    sp.MatrixSymbol("w", d, 1),
+    sp.MatrixSymbol("epsilon", N, 1),
+    sp.MatrixSymbol("y", N, 1),
+)
 inverse = H_mu.inv()
 
 FORMS: dict[sp.Symbol, sp.Expr] = {}
 
 
 def form(latex: str, matrix: sp.Expr) -> sp.Symbol:
-    """The symbol for a matrix expression, by the LaTeX that stands on the page for it."""
+    """The symbol for a matrix expression, by the LaTeX that stands on the page for
+    it.
+    """
     symbol = sp.Symbol(latex)
     FORMS[symbol] = matrix
     return symbol
@@ -121,11 +176,20 @@ def form(latex: str, matrix: sp.Expr) -> sp.Symbol:
 INVERSE = form(r"H_\mu^{-1}", inverse)
 SHRUNK = form(r"H_\mu^{-1} w_{\mathrm{true}}", inverse * w)
 FITTED = form(r"H_\mu^{-1} X^T \epsilon", inverse * X.T * epsilon)
-SHRUNK_NORM = form(r"\| H_\mu^{-1} w_{\mathrm{true}} \|^2", w.T * inverse.T * inverse * w)
-FITTED_NORM = form(r"\| H_\mu^{-1} X^T \epsilon \|^2", epsilon.T * X * inverse.T * inverse * X.T * epsilon)
-CROSS = form(r"w_{\mathrm{true}}^T H_\mu^{-2} X^T \epsilon", w.T * H_mu**-2 * X.T * epsilon)
+SHRUNK_NORM = form(
+    r"\| H_\mu^{-1} w_{\mathrm{true}} \|^2", w.T * inverse.T * inverse * w
+)
+FITTED_NORM = form(
+    r"\| H_\mu^{-1} X^T \epsilon \|^2",
+    epsilon.T * X * inverse.T * inverse * X.T * epsilon,
+)
+CROSS = form(
+    r"w_{\mathrm{true}}^T H_\mu^{-2} X^T \epsilon", w.T * H_mu**-2 * X.T * epsilon
+)
 BIAS_TRACE = form(r"\operatorname{tr} (H_\mu^{-2})", sp.Trace(H_mu**-2))
-VARIANCE_TRACE = form(r"\operatorname{tr} (H_\mu^{-1} H H_\mu^{-1})", sp.Trace(inverse * H * inverse))
+VARIANCE_TRACE = form(
+    r"\operatorname{tr} (H_\mu^{-1} H H_\mu^{-1})", sp.Trace(inverse * H * inverse)
+)
 
 TERM = (sigma_w**2 / d * mu**2 + sigma_eps**2 * lam) / (lam + mu) ** 2
 MU_STAR = d * sigma_eps**2 / sigma_w**2
@@ -133,13 +197,19 @@ RISK = r"\overline{\mathcal{R}}(w_\mu)"
 WRONG_TERMS = {
     "1/d lost": (sigma_w**2 * mu**2 + sigma_eps**2 * lam) / (lam + mu) ** 2,
     "mu not squared": (sigma_w**2 / d * mu + sigma_eps**2 * lam) / (lam + mu) ** 2,
-    "lambda squared": (sigma_w**2 / d * mu**2 + sigma_eps**2 * lam**2) / (lam + mu) ** 2,
-    "denominator not squared": (sigma_w**2 / d * mu**2 + sigma_eps**2 * lam) / (lam + mu),
+    "lambda squared": (sigma_w**2 / d * mu**2 + sigma_eps**2 * lam**2)
+    / (lam + mu) ** 2,
+    "denominator not squared": (sigma_w**2 / d * mu**2 + sigma_eps**2 * lam)
+    / (lam + mu),
 }
 
 
-def total(left: str, term: sp.Expr, upper: sp.Expr = d, plus: sp.Expr = sp.S.Zero) -> sp.Eq:
-    """The equation of the page: left = plus + the sum of term over i from 1 to upper."""
+def total(
+    left: str, term: sp.Expr, upper: sp.Expr = d, plus: sp.Expr = sp.S.Zero
+) -> sp.Eq:
+    """The equation of the page: left = plus + the sum of term over i from 1 to
+    upper.
+    """
     return sp.Eq(sp.Symbol(left), plus + sp.Sum(term, (i, 1, upper)), evaluate=False)
 
 
@@ -150,17 +220,27 @@ def term_of(equation: sp.Eq) -> sp.Expr:
 
 @cache
 def designs() -> tuple[sp.ImmutableMatrix, ...]:
-    """Integer X with d from 1 to 4, N below, at and above d, three of them of rank below min(N, d)."""
+    """Integer X with d from 1 to 4, N below, at and above d, three of them of rank
+    below min(N, d).
+    """
     draw = random.Random(211)
     shapes = [(2, 1), (1, 2), (2, 2), (3, 2), (2, 3), (3, 3), (3, 4), (5, 4)]
-    drawn = [sp.ImmutableMatrix(*shape, lambda *_: draw.randint(-4, 5)) for shape in shapes]
-    deficient = [[[1, 2, 3], [2, 4, 6], [1, 0, 1]], [[1, 2], [-2, -4], [3, 6]], [[1, 1, 0, 2], [2, 2, 0, 4]]]
+    drawn = [
+        sp.ImmutableMatrix(*shape, lambda *_: draw.randint(-4, 5)) for shape in shapes
+    ]
+    deficient = [
+        [[1, 2, 3], [2, 4, 6], [1, 0, 1]],
+        [[1, 2], [-2, -4], [3, 6]],
+        [[1, 1, 0, 2], [2, 2, 0, 4]],
+    ]
     return (*drawn, *(sp.ImmutableMatrix(rows) for rows in deficient))
 
 
 @cache
 def rotated(size: int) -> tuple[sp.ImmutableMatrix, tuple[sp.Symbol, ...]]:
-    """(H, its eigenvalues): symbolic eigenvalues, the eigenvectors of a rational rotation (Cayley's formula)."""
+    """(H, its eigenvalues): symbolic eigenvalues, the eigenvectors of a rational
+    rotation (Cayley's formula).
+    """
     values = sp.symbols(f"l1:{size + 1}", positive=True)
     skew = sp.Matrix(size, size, lambda a, b: sp.sign(b - a) * (a + b + 1))
     rotation = (sp.eye(size) - skew) * (sp.eye(size) + skew).inv()
@@ -171,49 +251,81 @@ def rotated(size: int) -> tuple[sp.ImmutableMatrix, tuple[sp.Symbol, ...]]:
 def vectors(x: sp.ImmutableMatrix) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
     """w_true and epsilon as vectors of symbols, of the lengths that fit to x."""
     return tuple(
-        sp.ImmutableMatrix(sp.symbols(f"{name}1:{size + 1}")) for name, size in zip("we", x.T.shape, strict=True)
+        sp.ImmutableMatrix(sp.symbols(f"{name}1:{size + 1}"))
+        for name, size in zip("we", x.T.shape, strict=True)
     )
 
 
 AT = sp.Rational(3, 2)  # the mu of the checks with exact numbers
 
 
-def on(expression: sp.Expr, x: sp.ImmutableMatrix, at: sp.Expr = AT) -> sp.ImmutableMatrix:
-    """A matrix expression, or a linear combination of forms, for the matrix x and mu = at; a scalar as 1 x 1 matrix."""
+def on(
+    expression: sp.Expr, x: sp.ImmutableMatrix, at: sp.Expr = AT
+) -> sp.ImmutableMatrix:
+    """A matrix expression, or a linear combination of forms, for the matrix x and mu =
+    at; a scalar as 1 x 1 matrix.
+    """
     forms = [symbol for symbol in FORMS if expression.has(symbol)]
     if forms:
-        expression = reduce(operator.add, (expression.expand().coeff(symbol) * FORMS[symbol] for symbol in forms))
+        expression = reduce(
+            operator.add,
+            (expression.expand().coeff(symbol) * FORMS[symbol] for symbol in forms),
+        )
     h, (teacher, noise) = x.T * x, vectors(x)
-    values = {X: x, H: h, H_mu: h + at * sp.eye(x.cols), w: teacher, epsilon: noise, y: x * teacher + noise}
+    values = {
+        X: x,
+        H: h,
+        H_mu: h + at * sp.eye(x.cols),
+        w: teacher,
+        epsilon: noise,
+        y: x * teacher + noise,
+    }
     sizes = {N: x.rows, d: x.cols}
-    value = expression.subs({mu: at, **sizes}).subs({s.subs(sizes): sp.ImmutableMatrix(v) for s, v in values.items()})
+    value = expression.subs({mu: at, **sizes}).subs(
+        {s.subs(sizes): sp.ImmutableMatrix(v) for s, v in values.items()}
+    )
     value = value.doit()
     return sp.ImmutableMatrix(value if hasattr(value, "shape") else [value])
 
 
-def gaussian_mean(polynomial: sp.Expr, deviations: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
-    """Mean of a polynomial in independent Gaussian variables of mean 0 with the given standard deviations."""
+def gaussian_mean(
+    polynomial: sp.Expr, deviations: Mapping[sp.Symbol, sp.Expr]
+) -> sp.Expr:
+    """Mean of a polynomial in independent Gaussian variables of mean 0 with the given
+    standard deviations.
+    """
     mean = sp.Integer(0)
     for powers, coefficient in sp.Poly(polynomial, *deviations).terms():
         if not any(power % 2 for power in powers):
-            moments = (s**k * sp.factorial2(k - 1) for s, k in zip(deviations.values(), powers, strict=True))
+            moments = (
+                s**k * sp.factorial2(k - 1)
+                for s, k in zip(deviations.values(), powers, strict=True)
+            )
             mean += coefficient * sp.prod(moments)
     return mean
 
 
 def bayes_mean(polynomial: sp.Expr, x: sp.ImmutableMatrix) -> sp.Expr:
-    """Mean over teacher and noise of a polynomial in the entries of w_true and epsilon."""
+    """Mean over teacher and noise of a polynomial in the entries of w_true and
+    epsilon.
+    """
     teacher, noise = vectors(x)
     return gaussian_mean(
-        polynomial, dict.fromkeys(teacher, sigma_w / sp.sqrt(x.cols)) | dict.fromkeys(noise, sigma_eps)
+        polynomial,
+        dict.fromkeys(teacher, sigma_w / sp.sqrt(x.cols))
+        | dict.fromkeys(noise, sigma_eps),
     )
 
 
 @cache
 def exact_error(x: sp.ImmutableMatrix, at: sp.Expr = AT) -> sp.ImmutableMatrix:
-    """w_mu - w_true, with w_mu from the linear equations H_mu w_mu = X^T y that define it."""
+    """w_mu - w_true, with w_mu from the linear equations H_mu w_mu = X^T y that define
+    it.
+    """
     teacher, noise = vectors(x)
-    return sp.ImmutableMatrix((x.T * x + at * sp.eye(x.cols)).LUsolve(x.T * (x * teacher + noise)) - teacher)
+    return sp.ImmutableMatrix(
+        (x.T * x + at * sp.eye(x.cols)).LUsolve(x.T * (x * teacher + noise)) - teacher
+    )
 
 
 @cache
@@ -223,7 +335,9 @@ def exact_risk(x: sp.ImmutableMatrix, at: sp.Expr = AT) -> sp.Expr:
 
 
 def spectral_sum(term: sp.Expr, h: sp.ImmutableMatrix) -> sp.Expr:
-    """The sum of a rational function of lambda_i over the eigenvalues of h, exact: no root is ever computed."""
+    """The sum of a rational function of lambda_i over the eigenvalues of h, exact: no
+    root is ever computed.
+    """
     return sp.RootSum(h.charpoly(), sp.Lambda(lam, term))
 
 
@@ -249,7 +363,11 @@ def vanishes(expression: sp.Expr | sp.ImmutableMatrix) -> bool:
 )
 def check_resolvent(right: sp.Expr) -> bool:
     (symbol,) = right.atoms(sp.Symbol) & FORMS.keys()
-    algebra = inverse * (H_mu - mu * sp.Identity(d)) - sp.Identity(d) - right.coeff(symbol) * FORMS[symbol]
+    algebra = (
+        inverse * (H_mu - mu * sp.Identity(d))
+        - sp.Identity(d)
+        - right.coeff(symbol) * FORMS[symbol]
+    )
     exact = (on(inverse * H - sp.Identity(d), x) - on(right, x) for x in designs())
     return algebra.doit().expand().is_ZeroMatrix is True and all(map(vanishes, exact))
 
@@ -301,7 +419,9 @@ def check_split(risk: sp.Expr) -> bool:
 )
 def check_cross(mean: sp.Expr) -> bool:
     return all(
-        on(CROSS, x)[0] != 0 and vanishes(bayes_mean(on(-2 * mu * CROSS, x)[0], x) - on(mean, x)[0]) for x in designs()
+        on(CROSS, x)[0] != 0
+        and vanishes(bayes_mean(on(-2 * mu * CROSS, x)[0], x) - on(mean, x)[0])
+        for x in designs()
     )
 
 
@@ -326,7 +446,10 @@ def check_quadratic(mean: sp.Expr) -> bool:
         matrix = sp.ImmutableMatrix(size, size, sp.symbols(f"m:{size**2}"))
         z = sp.Matrix(sp.symbols(f"z:{size}"))
         exact = gaussian_mean((z.T * matrix * z)[0], dict.fromkeys(z, s))
-        if sp.expand(exact - mean.subs(n, size).subs(M.subs(n, size), matrix).doit()) != 0:
+        if (
+            sp.expand(exact - mean.subs(n, size).subs(M.subs(n, size), matrix).doit())
+            != 0
+        ):
             return False
     return True
 
@@ -340,11 +463,17 @@ def check_quadratic(mean: sp.Expr) -> bool:
     mutants={
         "1/d lost": sigma_w**2 * mu**2 * BIAS_TRACE,
         "mu not squared": sigma_w**2 / d * mu * BIAS_TRACE,
-        "trace of one inverse": sigma_w**2 / d * mu**2 * form("tr inverse", sp.Trace(inverse)),
+        "trace of one inverse": sigma_w**2
+        / d
+        * mu**2
+        * form("tr inverse", sp.Trace(inverse)),
     },
 )
 def check_bias(mean: sp.Expr) -> bool:
-    return all(vanishes(bayes_mean(on(mu**2 * SHRUNK_NORM, x)[0], x) - on(mean, x)[0]) for x in designs())
+    return all(
+        vanishes(bayes_mean(on(mu**2 * SHRUNK_NORM, x)[0], x) - on(mean, x)[0])
+        for x in designs()
+    )
 
 
 @claim(
@@ -361,17 +490,28 @@ def check_bias(mean: sp.Expr) -> bool:
     },
 )
 def check_variance(mean: sp.Expr) -> bool:
-    return all(vanishes(bayes_mean(on(FITTED_NORM, x)[0], x) - on(mean, x)[0]) for x in designs())
+    return all(
+        vanishes(bayes_mean(on(FITTED_NORM, x)[0], x) - on(mean, x)[0])
+        for x in designs()
+    )
 
 
-def trace_is(product: Callable[[DomainMatrix, DomainMatrix], DomainMatrix], equation: sp.Eq) -> bool:
-    """Whether the trace of product(H, H_mu^-1) is the sum over the eigenvalues, as rational functions."""
+def trace_is(
+    product: Callable[[DomainMatrix, DomainMatrix], DomainMatrix], equation: sp.Eq
+) -> bool:
+    """Whether the trace of product(H, H_mu^-1) is the sum over the eigenvalues, as
+    rational functions.
+    """
     term, cases = term_of(equation), [rotated(size) for size in (1, 2, 3)]
     sums = [(h, sum(term.subs(lam, value) for value in values)) for h, values in cases]
     sums += [(x.T * x, spectral_sum(term, x.T * x)) for x in designs()]
     for h, said in sums:
         shifted = (h + mu * sp.eye(h.rows)).to_DM(field=True)
-        trace = product(h.to_DM().convert_to(shifted.domain), shifted.inv()).to_Matrix().trace()
+        trace = (
+            product(h.to_DM().convert_to(shifted.domain), shifted.inv())
+            .to_Matrix()
+            .trace()
+        )
         if not vanishes(trace - said):
             return False
     return True
@@ -398,7 +538,9 @@ def check_trace_bias(equation: sp.Eq) -> bool:
     "the noise's trace over the eigenvalues",
     method="sympy, symbolic eigenvalues in rotated axes; exact root sums",
     domain="$d$ = 1 to 3; integer $X$, $d$ = 1 to 4",
-    claimed=total(r"\operatorname{tr} (H_\mu^{-1} H H_\mu^{-1})", lam / (lam + mu) ** 2),
+    claimed=total(
+        r"\operatorname{tr} (H_\mu^{-1} H H_\mu^{-1})", lam / (lam + mu) ** 2
+    ),
     mutants={
         "lambda squared": total("tr", lam**2 / (lam + mu) ** 2),
         "lambda lost": total("tr", 1 / (lam + mu) ** 2),
@@ -420,17 +562,23 @@ def check_trace_variance(equation: sp.Eq) -> bool:
 def check_risk(equation: sp.Eq) -> bool:
     for x in designs():
         said = spectral_sum(term_of(equation).subs(d, x.cols), x.T * x)
-        if not vanishes(bayes_mean(exact_risk(x), x) - said.subs(mu, AT)) or not vanishes(mean_square(x) - said):
+        if not vanishes(
+            bayes_mean(exact_risk(x), x) - said.subs(mu, AT)
+        ) or not vanishes(mean_square(x) - said):
             return False
     return True
 
 
 @cache
 def mean_square(x: sp.ImmutableMatrix) -> sp.Expr:
-    """Mean of |A w_true + B epsilon|^2 with A = H_mu^-1 H - I and B = H_mu^-1 X^T, as a rational function of mu."""
+    """Mean of |A w_true + B epsilon|^2 with A = H_mu^-1 H - I and B = H_mu^-1 X^T, as a
+    rational function of mu.
+    """
     inverted = (x.T * x + mu * sp.eye(x.cols)).to_DM(field=True).inv()
     noise = inverted * x.T.to_DM().convert_to(inverted.domain)
-    bias = noise * x.to_DM().convert_to(inverted.domain) - inverted.eye(x.cols, inverted.domain)
+    bias = noise * x.to_DM().convert_to(inverted.domain) - inverted.eye(
+        x.cols, inverted.domain
+    )
     squares = [(part * part.transpose()).to_Matrix().trace() for part in (bias, noise)]
     return sigma_w**2 / x.cols * squares[0] + sigma_eps**2 * squares[1]
 
@@ -446,8 +594,17 @@ def mean_square(x: sp.ImmutableMatrix) -> sp.Expr:
 def check_bayes_risk(term: sp.Expr) -> bool:
     found = simulate((1.0, 10.0, 100.0), sigma_eps=2.0, draws=10_000)
     at = sp.lambdify((lam, mu, sigma_w, sigma_eps, d), term)
-    risk = at(found.eigenvalues, found.mu[:, None], found.sigma_w, found.sigma_eps, found.eigenvalues.size).sum(axis=-1)
-    return bool(np.all(np.abs(found.mean - risk) < 4 * found.error) and np.all(found.error < 0.005 * found.mean))
+    risk = at(
+        found.eigenvalues,
+        found.mu[:, None],
+        found.sigma_w,
+        found.sigma_eps,
+        found.eigenvalues.size,
+    ).sum(axis=-1)
+    return bool(
+        np.all(np.abs(found.mean - risk) < 4 * found.error)
+        and np.all(found.error < 0.005 * found.mean)
+    )
 
 
 # --- the claims: beyond the question ---
@@ -463,10 +620,18 @@ def check_bayes_risk(term: sp.Expr) -> bool:
         2 * lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3,
     ),
     mutants={
-        "2 lost": total("D", lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3),
-        "lambda lost": total("D", 2 * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3),
-        "denominator squared only": total("D", 2 * lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 2),
-        "sign": total("D", 2 * lam * (sigma_eps**2 - sigma_w**2 / d * mu) / (lam + mu) ** 3),
+        "2 lost": total(
+            "D", lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3
+        ),
+        "lambda lost": total(
+            "D", 2 * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3
+        ),
+        "denominator squared only": total(
+            "D", 2 * lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 2
+        ),
+        "sign": total(
+            "D", 2 * lam * (sigma_eps**2 - sigma_w**2 / d * mu) / (lam + mu) ** 3
+        ),
     },
 )
 def check_derivative(equation: sp.Eq) -> bool:
@@ -490,19 +655,32 @@ WRONG_STARS = {
 )
 def check_mu_star(best: sp.Expr) -> bool:
     at = sp.lambdify((d, sigma_w, sigma_eps), best)
-    return all(math.isclose(at(*setting), minimum, rel_tol=1e-4) for setting, minimum in numeric_minima())
+    return all(
+        math.isclose(at(*setting), minimum, rel_tol=1e-4)
+        for setting, minimum in numeric_minima()
+    )
 
 
 @cache
 def numeric_minima() -> tuple[tuple[tuple[int, float, float], float], ...]:
-    """((d, sigma_w, sigma_eps), the minimizing mu) for random spectra, found without derivatives, over log mu."""
+    """((d, sigma_w, sigma_eps), the minimizing mu) for random spectra, found without
+    derivatives, over log mu.
+    """
     rng, found = np.random.default_rng(211), []
     for samples, size in ((6, 3), (4, 4), (10, 20), (20, 20), (30, 40), (80, 40)):
-        setting = (spectrum(rng.standard_normal((samples, size))), *rng.uniform(0.5, 2, 2).tolist())
+        setting = (
+            spectrum(rng.standard_normal((samples, size))),
+            *rng.uniform(0.5, 2, 2).tolist(),
+        )
         minimum = optimize.minimize_scalar(
-            lambda log_mu, eigenvalues, *sigmas: bayes_risk(eigenvalues, math.exp(log_mu), *sigmas),
-            args=setting, bounds=(-8, 8), method="bounded", options={"xatol": 1e-9},
-        )  # fmt: skip
+            lambda log_mu, eigenvalues, *sigmas: bayes_risk(
+                eigenvalues, math.exp(log_mu), *sigmas
+            ),
+            args=setting,
+            bounds=(-8, 8),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
         found.append(((size, *setting[1:]), math.exp(minimum.x)))
     return tuple(found)
 
@@ -519,15 +697,23 @@ def check_optimal(best: sp.Expr) -> bool:
     slope, step = sp.diff(TERM, mu), sp.Symbol("p", positive=True)
     above = sp.factor(slope.subs(mu, best * (1 + step)))
     below = sp.factor(slope.subs(mu, best / (1 + step)))
-    return above.is_positive is True and below.is_negative is True and vanishes(slope.subs(mu, best))
+    return (
+        above.is_positive is True
+        and below.is_negative is True
+        and vanishes(slope.subs(mu, best))
+    )
 
 
 VARIANCES = ((sp.Integer(2), sp.Rational(1, 3)), (sp.Rational(1, 2), sp.Integer(3)))
 
 
 @cache
-def conditional(x: sp.ImmutableMatrix, prior: sp.Expr, noise: sp.Expr) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
-    """Mean and covariance of w_true given y, by conditioning the joint Gaussian; no H_mu occurs."""
+def conditional(
+    x: sp.ImmutableMatrix, prior: sp.Expr, noise: sp.Expr
+) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
+    """Mean and covariance of w_true given y, by conditioning the joint Gaussian; no
+    H_mu occurs.
+    """
     teacher, epsilons = vectors(x)
     gain = prior * x.T * (prior * x * x.T + noise * sp.eye(x.rows)).inv()
     return gain * (x * teacher + epsilons), prior * (sp.eye(x.cols) - gain * x)
@@ -538,7 +724,9 @@ def conditional(x: sp.ImmutableMatrix, prior: sp.Expr, noise: sp.Expr) -> tuple[
     "the smallest Bayes risk",
     method="sympy, each summand; trace of the exact posterior covariance",
     domain="any eigenvalues; integer $X$, $d$ = 1 to 4",
-    claimed=total(r"\overline{\mathcal{R}}(w_{\mu^\star})", sigma_eps**2 / (lam + mu_star)),
+    claimed=total(
+        r"\overline{\mathcal{R}}(w_{\mu^\star})", sigma_eps**2 / (lam + mu_star)
+    ),
     mutants={
         "denominator squared": total("R", sigma_eps**2 / (lam + mu_star) ** 2),
         "noise only": total("R", sigma_eps**2 * lam / (lam + mu_star) ** 2),
@@ -549,7 +737,12 @@ def check_min_risk(equation: sp.Eq) -> bool:
     term = term_of(equation).subs(mu_star, MU_STAR)
     traces = (
         conditional(x, prior, noise)[1].trace()
-        - spectral_sum(term.subs({sigma_w: sp.sqrt(prior * x.cols), sigma_eps: sp.sqrt(noise), d: x.cols}), x.T * x)
+        - spectral_sum(
+            term.subs(
+                {sigma_w: sp.sqrt(prior * x.cols), sigma_eps: sp.sqrt(noise), d: x.cols}
+            ),
+            x.T * x,
+        )
         for x in designs()
         for prior, noise in VARIANCES
     )
@@ -563,19 +756,41 @@ def check_min_risk(equation: sp.Eq) -> bool:
     domain="integer $X$, $d$ = 1 to 4, two pairs of variances",
     claimed=(MU_STAR, inverse * X.T * y, sigma_eps**2 * inverse),
     mutants={
-        "d lost in mu": (sigma_eps**2 / sigma_w**2, inverse * X.T * y, sigma_eps**2 * inverse),
+        "d lost in mu": (
+            sigma_eps**2 / sigma_w**2,
+            inverse * X.T * y,
+            sigma_eps**2 * inverse,
+        ),
         "noise's variance lost": (MU_STAR, inverse * X.T * y, inverse),
-        "covariance of w_mu alone": (MU_STAR, inverse * X.T * y, sigma_eps**2 * inverse * H * inverse),
-        "second inverse in the mean": (MU_STAR, H_mu**-2 * X.T * y, sigma_eps**2 * inverse),
+        "covariance of w_mu alone": (
+            MU_STAR,
+            inverse * X.T * y,
+            sigma_eps**2 * inverse * H * inverse,
+        ),
+        "second inverse in the mean": (
+            MU_STAR,
+            H_mu**-2 * X.T * y,
+            sigma_eps**2 * inverse,
+        ),
     },
 )
 def check_posterior(posterior: tuple[sp.Expr, sp.Expr, sp.Expr]) -> bool:
     best, mean, covariance = posterior
     for x in designs():
         for prior, noise in VARIANCES:
-            sigmas = {sigma_w: sp.sqrt(prior * x.cols), sigma_eps: sp.sqrt(noise), d: x.cols}
-            said = (on(part.subs(sigmas), x, best.subs(sigmas)) for part in (mean, covariance))
-            if not all(vanishes(a - b) for a, b in zip(said, conditional(x, prior, noise), strict=True)):
+            sigmas = {
+                sigma_w: sp.sqrt(prior * x.cols),
+                sigma_eps: sp.sqrt(noise),
+                d: x.cols,
+            }
+            said = (
+                on(part.subs(sigmas), x, best.subs(sigmas))
+                for part in (mean, covariance)
+            )
+            if not all(
+                vanishes(a - b)
+                for a, b in zip(said, conditional(x, prior, noise), strict=True)
+            ):
                 return False
     return True
 
@@ -590,7 +805,8 @@ def check_posterior(posterior: tuple[sp.Expr, sp.Expr, sp.Expr]) -> bool:
 )
 def check_null(term: sp.Expr) -> bool:
     measured = (
-        bayes_mean(sp.expand(exact_error(x).dot(v) ** 2), x) / v.dot(v) - term.subs({d: x.cols, mu: AT})
+        bayes_mean(sp.expand(exact_error(x).dot(v) ** 2), x) / v.dot(v)
+        - term.subs({d: x.cols, mu: AT})
         for x in designs()
         for v in x.nullspace()
     )
@@ -602,12 +818,21 @@ def check_null(term: sp.Expr) -> bool:
     "the limit of no regularization, rank $r$",
     method="exact risk of the pseudo-inverse; sympy limits",
     domain="integer $X$, $d$ = 1 to 4, full and deficient rank",
-    claimed=total(r"\lim_{\mu \to 0} \overline{\mathcal{R}}(w_\mu)", sigma_eps**2 / lam, r, (1 - r / d) * sigma_w**2),
+    claimed=total(
+        r"\lim_{\mu \to 0} \overline{\mathcal{R}}(w_\mu)",
+        sigma_eps**2 / lam,
+        r,
+        (1 - r / d) * sigma_w**2,
+    ),
     mutants={
         "null directions forgotten": total("R", sigma_eps**2 / lam, r),
         "1/d lost": total("R", sigma_eps**2 / lam, r, (d - r) * sigma_w**2),
-        "rank for its complement": total("R", sigma_eps**2 / lam, r, r / d * sigma_w**2),
-        "eigenvalue squared": total("R", sigma_eps**2 / lam**2, r, (1 - r / d) * sigma_w**2),
+        "rank for its complement": total(
+            "R", sigma_eps**2 / lam, r, r / d * sigma_w**2
+        ),
+        "eigenvalue squared": total(
+            "R", sigma_eps**2 / lam**2, r, (1 - r / d) * sigma_w**2
+        ),
     },
 )
 def check_small_mu(equation: sp.Eq) -> bool:
@@ -616,10 +841,14 @@ def check_small_mu(equation: sp.Eq) -> bool:
     for x in designs():
         poly = (x.T * x).charpoly()
         nonzero = poly.exquo(sp.PurePoly(poly.gen ** (x.cols - x.rank()), poly.gen))
-        said = constant.subs({d: x.cols, r: x.rank()}) + sp.RootSum(nonzero, sp.Lambda(lam, term))
+        said = constant.subs({d: x.cols, r: x.rank()}) + sp.RootSum(
+            nonzero, sp.Lambda(lam, term)
+        )
         bias, noise = x.pinv() * x - sp.eye(x.cols), x.pinv()
         if not vanishes(
-            said - sigma_w**2 / x.cols * (bias.T * bias).trace() - sigma_eps**2 * (noise.T * noise).trace()
+            said
+            - sigma_w**2 / x.cols * (bias.T * bias).trace()
+            - sigma_eps**2 * (noise.T * noise).trace()
         ):
             return False
     return vanishes(sp.limit(TERM, mu, 0) - term)
@@ -631,10 +860,17 @@ def check_small_mu(equation: sp.Eq) -> bool:
     method="sympy limit of each summand; risk of $w = 0$",
     domain="any eigenvalues, any $d$; integer $X$, $d$ = 1 to 4",
     claimed=sigma_w**2,
-    mutants={"1/d left": sigma_w**2 / d, "0": sp.Integer(0), "noise stays": sigma_w**2 + sigma_eps**2},
+    mutants={
+        "1/d left": sigma_w**2 / d,
+        "0": sp.Integer(0),
+        "noise stays": sigma_w**2 + sigma_eps**2,
+    },
 )
 def check_large_mu(limit: sp.Expr) -> bool:
-    zero = (bayes_mean(vectors(x)[0].dot(vectors(x)[0]), x) - limit.subs(d, x.cols) for x in designs())
+    zero = (
+        bayes_mean(vectors(x)[0].dot(vectors(x)[0]), x) - limit.subs(d, x.cols)
+        for x in designs()
+    )
     return vanishes(d * sp.limit(TERM, mu, sp.oo) - limit) and all(map(vanishes, zero))
 
 

@@ -1,10 +1,13 @@
-"""Question 3: what the three plots show, as data, and why least squares has a peak where it can just fit its samples.
+"""Question 3: what the three plots show, as data, and why least squares has a peak
+where it can just fit its samples.
 
-The plots' values are read off the figures by eye and are approximate. Source: Nakkiran, Kaplun, Bansal, Yang, Barak,
-Sutskever, "Deep Double Descent: Where Bigger Models and More Data Hurt" (arXiv 1912.02292).
+The plots' values are read off the figures by eye and are approximate. Source: Nakkiran,
+Kaplun, Bansal, Yang, Barak, Sutskever, "Deep Double Descent: Where Bigger Models and
+More Data Hurt" (arXiv 1912.02292).
 
-The theory is that of Question 1, in its notation, for an X of independent standard normal entries: a student sees p of
-the d features of the teacher, in n samples (Belkin, Hsu, Xu, "Two Models of Double Descent for Weak Features", 2020).
+The theory is that of Question 1, in its notation, for an X of independent standard
+normal entries: a student sees p of the d features of the teacher, in n samples (Belkin,
+Hsu, Xu, "Two Models of Double Descent for Weak Features", 2020).
 """
 
 import math
@@ -23,7 +26,8 @@ from hw2.theory.bayes_risk import bayes_risk, designs, optimal_mu, spectrum
 class Curve:
     """One test curve as (x, y) at its first minimum, at its peak and at its right end.
 
-    `interpolation` is the x at which the train curve becomes flat near its smallest value, where the plot shows it.
+    `interpolation` is the x at which the train curve becomes flat near its smallest
+    value, where the plot shows it.
     """
 
     plot: str
@@ -36,13 +40,31 @@ class Curve:
 
 
 CURVES = (
-    Curve("a", "De-En, 160K sentences", "embedding dimension", (75, 3.75), (205, 5.4), (512, 4.1), 210),
-    Curve("a", "En-Fr, 200K sentences", "embedding dimension", (110, 4.1), (295, 5.2), (495, 4.75), 300),
+    Curve(
+        "a",
+        "De-En, 160K sentences",
+        "embedding dimension",
+        (75, 3.75),
+        (205, 5.4),
+        (512, 4.1),
+        210,
+    ),
+    Curve(
+        "a",
+        "En-Fr, 200K sentences",
+        "embedding dimension",
+        (110, 4.1),
+        (295, 5.2),
+        (495, 4.75),
+        300,
+    ),
     Curve("b", "0 % label noise", "width", (7, 0.45), (9, 0.47), (64, 0.30), 13),
     Curve("b", "10 % label noise", "width", (5, 0.51), (11.5, 0.56), (64, 0.40), 15),
     Curve("b", "20 % label noise", "width", (5, 0.54), (13, 0.64), (64, 0.47), 17),
     Curve("c", "width 3 (small)", "epoch", None, None, (4000, 0.25)),
-    Curve("c", "width 12 (intermediate)", "epoch", (80, 0.23), (1000, 0.36), (4000, 0.35)),
+    Curve(
+        "c", "width 12 (intermediate)", "epoch", (80, 0.23), (1000, 0.36), (4000, 0.35)
+    ),
     Curve("c", "width 64 (large)", "epoch", (20, 0.17), (65, 0.30), (4000, 0.20)),
 )
 
@@ -56,11 +78,27 @@ def table(plot: str) -> str:
     """Markdown table of the readings of one plot, each as "value at x"."""
     found = curves(plot).values()
     with_train = any(curve.interpolation for curve in found)
-    rows = [["Curve", "First minimum", "Peak", "Right end", *(["Train curve flat from"] if with_train else [])]]
+    rows = [
+        [
+            "Curve",
+            "First minimum",
+            "Peak",
+            "Right end",
+            *(["Train curve flat from"] if with_train else []),
+        ]
+    ]
     rows.append(["---"] * len(rows[0]))
     for curve in found:
         train = [f"{curve.interpolation:g}"] if with_train else []
-        rows.append([curve.name, _point(curve.minimum), _point(curve.peak), _point(curve.end), *train])
+        rows.append(
+            [
+                curve.name,
+                _point(curve.minimum),
+                _point(curve.peak),
+                _point(curve.end),
+                *train,
+            ]
+        )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -72,39 +110,62 @@ def _point(point: tuple[float, float] | None) -> str:
 
 
 def hidden_noise(p: int, d: int, sigma_w: float, sigma_eps: float) -> float:
-    """Standard deviation of what a student of p features cannot fit: the label noise and the d - p other features."""
+    """Standard deviation of what a student of p features cannot fit: the label noise
+    and the d - p other features.
+    """
     return math.sqrt(sigma_eps**2 + (1 - p / d) * sigma_w**2)
 
 
 def student_risk(
-    eigenvalues: np.ndarray, mu: float | np.ndarray, d: int, sigma_w: float, sigma_eps: float
+    eigenvalues: np.ndarray,
+    mu: float | np.ndarray,
+    d: int,
+    sigma_w: float,
+    sigma_eps: float,
 ) -> np.ndarray:
-    """Bayes risk of w_mu, averaged over the features that the student does not see: shape mu.shape.
+    """Bayes risk of w_mu, averaged over the features that the student does not see:
+    shape mu.shape.
 
-    `eigenvalues`: all p of X^T X for the X that it sees; the teacher's coordinates have variance sigma_w^2 / d.
+    `eigenvalues`: all p of X^T X for the X that it sees; the teacher's coordinates have
+    variance sigma_w^2 / d.
     """
     p = len(eigenvalues)
-    seen = bayes_risk(eigenvalues, mu, sigma_w * math.sqrt(p / d), hidden_noise(p, d, sigma_w, sigma_eps))
+    seen = bayes_risk(
+        eigenvalues,
+        mu,
+        sigma_w * math.sqrt(p / d),
+        hidden_noise(p, d, sigma_w, sigma_eps),
+    )
     return seen + (1 - p / d) * sigma_w**2
 
 
 def best_mu(p: int, d: int, sigma_w: float, sigma_eps: float) -> float:
-    """The mu of smallest Bayes risk for a student of p features: that of Question 1, for what the student sees."""
-    return optimal_mu(p, sigma_w * math.sqrt(p / d), hidden_noise(p, d, sigma_w, sigma_eps))
+    """The mu of smallest Bayes risk for a student of p features: that of Question 1,
+    for what the student sees.
+    """
+    return optimal_mu(
+        p, sigma_w * math.sqrt(p / d), hidden_noise(p, d, sigma_w, sigma_eps)
+    )
 
 
 def mean_risk(n: int, p: int, d: int, sigma_w: float, sigma_eps: float) -> float:
-    """Mean over all X of the risk of the solution of smallest norm; infinite for p from n - 1 to n + 1."""
+    """Mean over all X of the risk of the solution of smallest norm; infinite for p from
+    n - 1 to n + 1.
+    """
     gap, rank = abs(n - p), min(n, p)
     spread = rank / (gap - 1) if gap > 1 else math.inf
-    return (1 - rank / d) * sigma_w**2 + hidden_noise(p, d, sigma_w, sigma_eps) ** 2 * spread
+    return (1 - rank / d) * sigma_w**2 + hidden_noise(
+        p, d, sigma_w, sigma_eps
+    ) ** 2 * spread
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Bayes risks for some pairs (n, p) and many X: of the solution of smallest norm, and at the best mu.
+    """Bayes risks for some pairs (n, p) and many X: of the solution of smallest norm,
+    and at the best mu.
 
-    Shapes: `least_norm` and `best` (X, pairs); `mean` (pairs) is the mean of `least_norm` over all X.
+    Shapes: `least_norm` and `best` (X, pairs); `mean` (pairs) is the mean of
+    `least_norm` over all X.
     """
 
     d: int
@@ -114,7 +175,9 @@ class Sweep:
     mean: np.ndarray
 
 
-def sweep(pairs: list[tuple[int, int]], d: int, sigma_w: float, sigma_eps: float, draws: int) -> Sweep:
+def sweep(
+    pairs: list[tuple[int, int]], d: int, sigma_w: float, sigma_eps: float, draws: int
+) -> Sweep:
     """The risks for the first n rows and p columns of each of `draws` random X."""
     shape = (draws, max(n for n, _ in pairs), max(p for _, p in pairs))
     xs = np.random.default_rng(211).standard_normal(shape)
@@ -129,7 +192,10 @@ def sweep(pairs: list[tuple[int, int]], d: int, sigma_w: float, sigma_eps: float
     return Sweep(d, pairs, risks[:, :, 0].T, risks[:, :, 1].T, mean)
 
 
-SIGMA_W, SIGMA_EPS = 1.0, math.sqrt(0.2)  # of the figure: the noise has a fifth of the labels' variance without it
+SIGMA_W, SIGMA_EPS = (
+    1.0,
+    math.sqrt(0.2),
+)  # of the figure: the noise has a fifth of the labels' variance without it
 
 
 @cache
@@ -140,7 +206,9 @@ def over_features(n: int = 40, d: int = 120, draws: int = 25) -> Sweep:
 
 @cache
 def over_samples(d: int = 40, largest: int = 120, draws: int = 25) -> Sweep:
-    """More and more samples for a student that sees all features: the setting of Question 1."""
+    """More and more samples for a student that sees all features: the setting of
+    Question 1.
+    """
     return sweep([(n, d) for n in _around(d, largest)], d, SIGMA_W, SIGMA_EPS, draws)
 
 
@@ -153,7 +221,11 @@ def _around(middle: int, last: int) -> list[int]:
 
 n, p, d, r, k = sp.symbols("n p d r k", positive=True, integer=True)
 sigma_w, sigma_eps = sp.symbols("sigma_w sigma_epsilon", positive=True)
-BIAS, HIDDEN, SPREAD = (1 - r / d) * sigma_w**2, sigma_eps**2 + (1 - p / d) * sigma_w**2, r / (sp.Abs(n - p) - 1)
+BIAS, HIDDEN, SPREAD = (
+    (1 - r / d) * sigma_w**2,
+    sigma_eps**2 + (1 - p / d) * sigma_w**2,
+    r / (sp.Abs(n - p) - 1),
+)
 
 
 @claim(
@@ -192,20 +264,43 @@ def check_inverse_chi(mean: sp.Expr) -> bool:
     x = sp.Symbol("x", positive=True)
 
     def integral(degrees: int) -> sp.Expr:
-        density = x ** sp.Rational(degrees - 2, 2) * sp.exp(-x / 2) / (2 ** sp.Rational(degrees, 2))
-        return sp.integrate(density / sp.gamma(sp.Rational(degrees, 2)) / x, (x, 0, sp.oo))
+        density = (
+            x ** sp.Rational(degrees - 2, 2)
+            * sp.exp(-x / 2)
+            / (2 ** sp.Rational(degrees, 2))
+        )
+        return sp.integrate(
+            density / sp.gamma(sp.Rational(degrees, 2)) / x, (x, 0, sp.oo)
+        )
 
-    finite = all(sp.simplify(integral(degrees) - mean.subs(k, degrees)) == 0 for degrees in range(3, 10))
+    finite = all(
+        sp.simplify(integral(degrees) - mean.subs(k, degrees)) == 0
+        for degrees in range(3, 10)
+    )
     return finite and integral(1) == integral(2) == sp.oo
 
 
 @cache
 def drawn_risks() -> dict[tuple[int, int, int], np.ndarray]:
-    """Risks of the solution of smallest norm for 4,000 random X at each of some (n, p, d) with |n - p| > 4."""
+    """Risks of the solution of smallest norm for 4,000 random X at each of some (n, p,
+    d) with |n - p| > 4.
+    """
     rng, found = np.random.default_rng(211), {}
-    for shape in ((20, 8, 24), (8, 20, 24), (30, 12, 12), (12, 24, 24), (9, 3, 10), (4, 30, 60)):
+    for shape in (
+        (20, 8, 24),
+        (8, 20, 24),
+        (30, 12, 12),
+        (12, 24, 24),
+        (9, 3, 10),
+        (4, 30, 60),
+    ):
         eigenvalues = (spectrum(x) for x in rng.standard_normal((4000, *shape[:2])))
-        found[shape] = np.array([student_risk(values, 0.0, shape[2], SIGMA_W, SIGMA_EPS) for values in eigenvalues])
+        found[shape] = np.array(
+            [
+                student_risk(values, 0.0, shape[2], SIGMA_W, SIGMA_EPS)
+                for values in eigenvalues
+            ]
+        )
     return found
 
 
@@ -225,18 +320,31 @@ def drawn_risks() -> dict[tuple[int, int, int], np.ndarray]:
 )
 def check_mean_risk(mean: sp.Expr) -> bool:
     for (samples, seen, features), risks in drawn_risks().items():
-        values = {n: samples, p: seen, d: features, r: min(samples, seen), sigma_w: SIGMA_W, sigma_eps: SIGMA_EPS}
-        if abs(risks.mean() - float(mean.subs(values))) > 4 * risks.std(ddof=1) / math.sqrt(len(risks)):
+        values = {
+            n: samples,
+            p: seen,
+            d: features,
+            r: min(samples, seen),
+            sigma_w: SIGMA_W,
+            sigma_eps: SIGMA_EPS,
+        }
+        if abs(risks.mean() - float(mean.subs(values))) > 4 * risks.std(
+            ddof=1
+        ) / math.sqrt(len(risks)):
             return False
     return True
 
 
 @cache
 def drawn_spectra() -> tuple[dict[int, list[np.ndarray]], dict[int, list[np.ndarray]]]:
-    """Eigenvalues for 200 random X: of the first n rows for p = 8 columns, and of p columns for n = 8 rows."""
+    """Eigenvalues for 200 random X: of the first n rows for p = 8 columns, and of p
+    columns for n = 8 rows.
+    """
     xs = np.random.default_rng(211).standard_normal((200, 20, 20))
     rows = {count: [spectrum(x[:count, :8]) for x in xs] for count in range(1, 21)}
-    return rows, {count: [spectrum(x[:8, :count]) for x in xs] for count in range(1, 21)}
+    return rows, {
+        count: [spectrum(x[:8, :count]) for x in xs] for count in range(1, 21)
+    }
 
 
 Rule = Callable[[int, int, float, float], float]
@@ -251,13 +359,22 @@ Rule = Callable[[int, int, float, float], float]
     mutants={
         "no regularization": lambda *_: 0.0,
         "a tenth of it": lambda *arguments: best_mu(*arguments) / 10,
-        "the label noise alone": lambda p, d, sigma_w, sigma_eps: optimal_mu(d, sigma_w, sigma_eps),
+        "the label noise alone": lambda p, d, sigma_w, sigma_eps: optimal_mu(
+            d, sigma_w, sigma_eps
+        ),
     },
 )
 def check_no_peak(rule: Rule) -> bool:
     rows, columns = (
         {
-            count: np.array([student_risk(x, rule(len(x), 20, SIGMA_W, SIGMA_EPS), 20, SIGMA_W, SIGMA_EPS) for x in xs])
+            count: np.array(
+                [
+                    student_risk(
+                        x, rule(len(x), 20, SIGMA_W, SIGMA_EPS), 20, SIGMA_W, SIGMA_EPS
+                    )
+                    for x in xs
+                ]
+            )
             for count, xs in spectra.items()
         }
         for spectra in drawn_spectra()

@@ -1,7 +1,9 @@
-"""Question 5: which weights make phi(W x) equivariant to permutations (lecture 6), and how many of them are free.
+"""Question 5: which weights make phi(W x) equivariant to permutations (lecture 6), and
+how many of them are free.
 
-A permutation of d indices is a tuple `tau` of 0 .. d-1 with `tau[i]` the image of i. It moves entry i of a vector to
-place tau[i]. A family of permutations is any iterable of such tuples.
+A permutation of d indices is a tuple `tau` of 0 .. d-1 with `tau[i]` the image of i. It
+moves entry i of a vector to place tau[i]. A family of permutations is any iterable of
+such tuples.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +27,9 @@ Shares = Callable[[np.ndarray, Tau], np.ndarray]
 d, i, j, k, n, order = sp.symbols("d i j k n |H|")
 F, c, x, y = map(sp.Function, "Fcxy")
 
-TOLERANCE = 1e-9  # far above the rounding of the sums below, far below any difference that is not rounding
+# far above the rounding of the sums below, far below any difference that is not
+# rounding
+TOLERANCE = 1e-9
 
 INJECTIVE: Mapping[str, Scalar] = {
     "tanh": np.tanh,
@@ -62,11 +66,15 @@ def matrix(tau: Tau) -> np.ndarray:
 
 
 def shares(weights: np.ndarray, tau: Tau) -> np.ndarray:
-    """Whether W[i, j] = W[tau(i), tau(j)] for all i, j; for each W of `weights` (..., d, d)."""
+    """Whether W[i, j] = W[tau(i), tau(j)] for all i, j; for each W of `weights` (...,
+    d, d).
+    """
     return sharing(both)(weights, tau)
 
 
-def both(tau: np.ndarray, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def both(
+    tau: np.ndarray, i: np.ndarray, j: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The place (tau(i), tau(j)), whose weight is that of (i, j)."""
     return tau[i], tau[j]
 
@@ -103,16 +111,26 @@ def all_binary(size: int) -> np.ndarray:
 
 @cache
 def commutes(size: int) -> Mapping[Tau, np.ndarray]:
-    """For each permutation: which of `all_binary(size)` satisfy P W = W P. Exact, by matrix products."""
+    """For each permutation: which of `all_binary(size)` satisfy P W = W P. Exact, by
+    matrix products.
+    """
     weights = all_binary(size)
     return {
-        tau: np.all(matrix(tau) @ weights == weights @ matrix(tau), axis=(-2, -1)) for tau in permutations(range(size))
+        tau: np.all(matrix(tau) @ weights == weights @ matrix(tau), axis=(-2, -1))
+        for tau in permutations(range(size))
     }
 
 
-def equivariant(phi: Scalar, tau: Tau, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Whether phi(W tau.x) = tau.phi(W x) up to rounding for all x of `inputs` (m, d); for each W (..., d, d)."""
-    left, right = (phi(vectors @ weights.swapaxes(-2, -1)) for vectors in (act(tau, inputs), inputs))
+def equivariant(
+    phi: Scalar, tau: Tau, weights: np.ndarray, inputs: np.ndarray
+) -> np.ndarray:
+    """Whether phi(W tau.x) = tau.phi(W x) up to rounding for all x of `inputs` (m, d);
+    for each W (..., d, d).
+    """
+    left, right = (
+        phi(vectors @ weights.swapaxes(-2, -1))
+        for vectors in (act(tau, inputs), inputs)
+    )
     return np.all(np.abs(left - act(tau, right)) < TOLERANCE, axis=(-2, -1))
 
 
@@ -124,7 +142,9 @@ def samples(size: int, count: int = 8) -> np.ndarray:
 
 @cache
 def measured(size: int) -> Mapping[tuple[str, Tau], np.ndarray]:
-    """For each injective phi and each permutation: which of `all_binary(size)` are equivariant on the samples."""
+    """For each injective phi and each permutation: which of `all_binary(size)` are
+    equivariant on the samples.
+    """
     return {
         (name, tau): equivariant(phi, tau, all_binary(size), samples(size))
         for (name, phi), tau in product(INJECTIVE.items(), permutations(range(size)))
@@ -139,27 +159,44 @@ def inverse(tau: Tau) -> Tau:
 @cache
 def generated(family: frozenset[Tau]) -> frozenset[Tau]:
     """The group that a family generates."""
-    return frozenset(tuple(p.array_form) for p in PermutationGroup([Permutation(tau) for tau in family]).elements)
+    return frozenset(
+        tuple(p.array_form)
+        for p in PermutationGroup([Permutation(tau) for tau in family]).elements
+    )
 
 
 @cache
 def subgroups(size: int) -> frozenset[frozenset[Tau]]:
-    """All subgroups of the symmetric group, for size up to 4, where two elements generate any of them."""
-    return frozenset(generated(frozenset(pair)) for pair in product(permutations(range(size)), repeat=2))
+    """All subgroups of the symmetric group, for size up to 4, where two elements
+    generate any of them.
+    """
+    return frozenset(
+        generated(frozenset(pair))
+        for pair in product(permutations(range(size)), repeat=2)
+    )
 
 
 def orbits(family: Iterable[Tau], size: int) -> np.ndarray:
-    """The orbit of each pair (i, j) under (i, j) -> (tau(i), tau(j)), as labels 0, 1, ... of shape (size, size)."""
+    """The orbit of each pair (i, j) under (i, j) -> (tau(i), tau(j)), as labels 0, 1,
+    ... of shape (size, size).
+    """
     return classes(both, family, size)
 
 
 def classes(places: Places, family: Iterable[Tau], size: int) -> np.ndarray:
-    """The finest classes of pairs that put (i, j) and `places(i, j)` into one, as labels of shape (size, size)."""
+    """The finest classes of pairs that put (i, j) and `places(i, j)` into one, as
+    labels of shape (size, size).
+    """
     row, column = np.indices((size, size)).reshape(2, -1)
-    images = [size * to[0] + to[1] for to in (places(np.array(tau), row, column) for tau in family)]
+    images = [
+        size * to[0] + to[1]
+        for to in (places(np.array(tau), row, column) for tau in family)
+    ]
     edges = (np.tile(size * row + column, len(images)), np.concatenate(images))
     graph = sparse.coo_array((np.ones(len(edges[0])), edges), shape=(size**2, size**2))
-    return sparse.csgraph.connected_components(graph, directed=False)[1].reshape(size, size)
+    return sparse.csgraph.connected_components(graph, directed=False)[1].reshape(
+        size, size
+    )
 
 
 def count(labels: np.ndarray) -> int:
@@ -175,11 +212,15 @@ def same_classes(a: np.ndarray, b: np.ndarray) -> bool:
 
 @cache
 def nullity(group: frozenset[Tau]) -> int:
-    """Dimension of the solutions W of P W - W P = 0 for all permutations of a group, by exact linear algebra."""
+    """Dimension of the solutions W of P W - W P = 0 for all permutations of a group, by
+    exact linear algebra.
+    """
     size = len(next(iter(group)))
     eye = np.eye(size, dtype=int)
     # row-major vectors of W: P W is kron(P, I) and W P is kron(I, P^T)
-    rows = np.vstack([np.kron(matrix(tau), eye) - np.kron(eye, matrix(tau).T) for tau in group])
+    rows = np.vstack(
+        [np.kron(matrix(tau), eye) - np.kron(eye, matrix(tau).T) for tau in group]
+    )
     return size**2 - sp.Matrix(np.unique(rows, axis=0)).rank()
 
 
@@ -187,7 +228,10 @@ GENERATORS: Mapping[str, Callable[[int], list[Tau]]] = {
     "trivial": lambda size: [tuple(range(size))],
     "cyclic": lambda size: [shift(size)],
     "dihedral": lambda size: [shift(size), tuple(reversed(range(size)))],
-    "symmetric": lambda size: [shift(size), (*reversed(range(min(2, size))), *range(2, size))],
+    "symmetric": lambda size: [
+        shift(size),
+        (*reversed(range(min(2, size))), *range(2, size)),
+    ],
 }
 
 
@@ -197,7 +241,9 @@ def shift(size: int) -> Tau:
 
 
 def pattern(name: str, size: int) -> np.ndarray:
-    """Which weights are equal under the named group: labels (size, size), numbered in reading order."""
+    """Which weights are equal under the named group: labels (size, size), numbered in
+    reading order.
+    """
     return orbits(GENERATORS[name](size), size)
 
 
@@ -210,23 +256,37 @@ SCALES = (-2.0, -1.0, -0.5, 0.0, 0.5, 2.0)
 
 
 def scale_free(phi: Scalar) -> bool:
-    """Whether phi(s z) = phi(z) for all z, on a grid, for no s other than 1, of `SCALES`."""
+    """Whether phi(s z) = phi(z) for all z, on a grid, for no s other than 1, of
+    `SCALES`.
+    """
     z = np.linspace(-3, 3, 61)
-    return not any(np.allclose(phi(s * z), phi(z), rtol=0, atol=TOLERANCE) for s in SCALES)
+    return not any(
+        np.allclose(phi(s * z), phi(z), rtol=0, atol=TOLERANCE) for s in SCALES
+    )
 
 
 def injective(phi: Scalar) -> bool:
-    """Whether phi is strictly monotone on a grid: for continuous functions the same as injective."""
+    """Whether phi is strictly monotone on a grid: for continuous functions the same as
+    injective.
+    """
     steps = np.diff(phi(np.linspace(-3, 3, 61)))
     return bool(np.all(steps > 0) or np.all(steps < 0))
 
 
 @cache
 def theorem_holds(name: str) -> bool:
-    """Whether equivariance of phi(W x) to the swap of two entries implies the condition, for W with entries -2 .. 2."""
+    """Whether equivariance of phi(W x) to the swap of two entries implies the
+    condition, for W with entries -2 .. 2.
+    """
     phi = {**INJECTIVE, **OTHERS}[name]
-    weights = np.array(list(product((-2.0, -1.0, 0.0, 1.0, 2.0), repeat=4))).reshape(-1, 2, 2)
-    return bool(np.array_equal(equivariant(phi, (1, 0), weights, samples(2, 40)), shares(weights, (1, 0))))
+    weights = np.array(list(product((-2.0, -1.0, 0.0, 1.0, 2.0), repeat=4))).reshape(
+        -1, 2, 2
+    )
+    return bool(
+        np.array_equal(
+            equivariant(phi, (1, 0), weights, samples(2, 40)), shares(weights, (1, 0))
+        )
+    )
 
 
 @claim(
@@ -236,7 +296,9 @@ def theorem_holds(name: str) -> bool:
     domain="all permutations of 2 to 5 indices, four functions, random $u$",
     claimed=lambda phi, u: phi(u),
     mutants={
-        "another slope in each place": lambda phi, u: phi(u * np.arange(1, u.shape[-1] + 1)),
+        "another slope in each place": lambda phi, u: phi(
+            u * np.arange(1, u.shape[-1] + 1)
+        ),
         "running sums": lambda phi, u: phi(np.cumsum(u, axis=-1)),
         "sorted": lambda phi, u: np.sort(phi(u), axis=-1),
         "neighbours added": lambda phi, u: phi(u + 0.5 * np.roll(u, 1, axis=-1)),
@@ -244,7 +306,12 @@ def theorem_holds(name: str) -> bool:
 )
 def check_phi(layer: Callable[[Scalar, np.ndarray], np.ndarray]) -> bool:
     return all(
-        np.allclose(layer(phi, act(tau, samples(size))), act(tau, layer(phi, samples(size))), rtol=0, atol=TOLERANCE)
+        np.allclose(
+            layer(phi, act(tau, samples(size))),
+            act(tau, layer(phi, samples(size))),
+            rtol=0,
+            atol=TOLERANCE,
+        )
         for size in range(2, 6)
         for tau in permutations(range(size))
         for phi in INJECTIVE.values()
@@ -264,10 +331,17 @@ def check_phi(layer: Callable[[Scalar, np.ndarray], np.ndarray]) -> bool:
 )
 def check_index(places: Places) -> bool:
     for size in range(2, 6):
-        weights, (row, column) = np.arange(size**2).reshape(size, size), np.indices((size, size))
+        weights, (row, column) = (
+            np.arange(size**2).reshape(size, size),
+            np.indices((size, size)),
+        )
         for tau in permutations(range(size)):
-            conjugate = matrix(tau) @ weights @ np.linalg.inv(matrix(tau)).round().astype(int)
-            if not np.array_equal(conjugate[places(np.array(tau), row, column)], weights):
+            conjugate = (
+                matrix(tau) @ weights @ np.linalg.inv(matrix(tau)).round().astype(int)
+            )
+            if not np.array_equal(
+                conjugate[places(np.array(tau), row, column)], weights
+            ):
                 return False
     return True
 
@@ -293,7 +367,9 @@ def check_commute(condition: Shares) -> bool:
 
 def for_all(condition: Shares) -> Callable[[np.ndarray, Iterable[Tau]], np.ndarray]:
     """The condition for all permutations of a family."""
-    return lambda weights, family: np.all([condition(weights, tau) for tau in family], axis=0)
+    return lambda weights, family: np.all(
+        [condition(weights, tau) for tau in family], axis=0
+    )
 
 
 @claim(
@@ -312,8 +388,13 @@ def for_all(condition: Shares) -> Callable[[np.ndarray, Iterable[Tau]], np.ndarr
 )
 def check_theorem(condition: Callable[[np.ndarray, Iterable[Tau]], np.ndarray]) -> bool:
     everything, found = list(permutations(range(3))), measured(3)
-    for family in (taus for number in range(1, 7) for taus in combinations(everything, number)):
-        for convention in (family, [inverse(tau) for tau in family]):  # the other convention moves x by the inverses
+    for family in (
+        taus for number in range(1, 7) for taus in combinations(everything, number)
+    ):
+        for convention in (
+            family,
+            [inverse(tau) for tau in family],
+        ):  # the other convention moves x by the inverses
             for name in INJECTIVE:
                 expected = np.all([found[name, tau] for tau in convention], axis=0)
                 if not np.array_equal(condition(all_binary(3), family), expected):
@@ -325,11 +406,18 @@ def check_theorem(condition: Callable[[np.ndarray, Iterable[Tau]], np.ndarray]) 
     "cor-q5-group",
     "a family and the group it generates ask for the same weights",
     method="exhaustive, exact",
-    domain="0/1 matrices; 63 sets for $d = 3$, the 300 of at most 2 permutations for $d = 4$",
+    domain=(
+        "0/1 matrices; 63 sets for $d = 3$, the 300 of at most 2 permutations for "
+        "$d = 4$"
+    ),
     claimed=generated,
     mutants={
-        "squares": lambda family: {tuple(tau[index] for index in tau) for tau in family},
-        "the whole symmetric group": lambda family: set(permutations(range(len(next(iter(family)))))),
+        "squares": lambda family: {
+            tuple(tau[index] for index in tau) for tau in family
+        },
+        "the whole symmetric group": lambda family: set(
+            permutations(range(len(next(iter(family)))))
+        ),
         "conjugates": lambda family: {
             tuple(sigma[tau[index]] for index in inverse(sigma))
             for tau in family
@@ -343,7 +431,8 @@ def check_group(larger: Callable[[frozenset[Tau]], Iterable[Tau]]) -> bool:
         for number in range(1, most + 1):
             for family in combinations(fits, number):
                 asked, also = (
-                    np.all([fits[tau] for tau in taus], axis=0) for taus in (family, larger(frozenset(family)))
+                    np.all([fits[tau] for tau in taus], axis=0)
+                    for taus in (family, larger(frozenset(family)))
                 )
                 if not np.array_equal(asked, also):
                     return False
@@ -364,7 +453,8 @@ def check_group(larger: Callable[[frozenset[Tau]], Iterable[Tau]]) -> bool:
 )
 def check_counterexample(weights: Callable[[float], np.ndarray]) -> bool:
     return all(
-        equivariant(OTHERS[name], (1, 0), weights(s), samples(2, 40)) and not shares(weights(s), (1, 0))
+        equivariant(OTHERS[name], (1, 0), weights(s), samples(2, 40))
+        and not shares(weights(s), (1, 0))
         for name, s in (("constant", 0.0), ("absolute value", -1.0), ("sign", 2.0))
     )
 
@@ -378,11 +468,16 @@ def check_counterexample(weights: Callable[[float], np.ndarray]) -> bool:
     mutants={
         "only injective ones": injective,
         "all that are not constant": lambda phi: count(phi(np.linspace(-3, 3, 61))) > 1,
-        "all that are not even": lambda phi: not np.allclose(phi(np.linspace(0, 3, 31)), phi(-np.linspace(0, 3, 31))),
+        "all that are not even": lambda phi: (
+            not np.allclose(phi(np.linspace(0, 3, 31)), phi(-np.linspace(0, 3, 31)))
+        ),
     },
 )
 def check_sharp(criterion: Callable[[Scalar], bool]) -> bool:
-    return all(criterion(phi) == theorem_holds(name) for name, phi in {**INJECTIVE, **OTHERS}.items())
+    return all(
+        criterion(phi) == theorem_holds(name)
+        for name, phi in {**INJECTIVE, **OTHERS}.items()
+    )
 
 
 @claim(
@@ -405,26 +500,47 @@ def check_orbits(partition: Callable[[Iterable[Tau], int], np.ndarray]) -> bool:
         for group in subgroups(size):
             labels = partition(group, size)
             weights = rng.standard_normal(size**2)[labels]
-            broken = weights + np.eye(size**2).reshape(-1, size, size)[np.bincount(labels.ravel())[labels].ravel() > 1]
-            if count(labels) != nullity(group) or not _all_equivariant(weights, broken, group):
+            broken = (
+                weights
+                + np.eye(size**2).reshape(-1, size, size)[
+                    np.bincount(labels.ravel())[labels].ravel() > 1
+                ]
+            )
+            if count(labels) != nullity(group) or not _all_equivariant(
+                weights, broken, group
+            ):
                 return False
     return True
 
 
-def _all_equivariant(weights: np.ndarray, broken: np.ndarray, group: Iterable[Tau]) -> bool:
-    """Whether `weights` (d, d) are equivariant to the group and none of `broken` is, for each injective phi."""
+def _all_equivariant(
+    weights: np.ndarray, broken: np.ndarray, group: Iterable[Tau]
+) -> bool:
+    """Whether `weights` (d, d) are equivariant to the group and none of `broken` is,
+    for each injective phi.
+    """
     together = np.concatenate([weights[None], broken])
     for phi in INJECTIVE.values():
-        good = np.all([equivariant(phi, tau, together, samples(weights.shape[0])) for tau in group], axis=0)
+        good = np.all(
+            [
+                equivariant(phi, tau, together, samples(weights.shape[0]))
+                for tau in group
+            ],
+            axis=0,
+        )
         if not good[0] or good[1:].any():
             return False
     return True
 
 
 def burnside(formula: sp.Eq, group: Iterable[Tau]) -> float:
-    """The right side of the formula for a group, with F(k) the number of fixed points of its k-th permutation."""
+    """The right side of the formula for a group, with F(k) the number of fixed points
+    of its k-th permutation.
+    """
     fixed = [sum(index == image for index, image in enumerate(tau)) for tau in group]
-    return sp.lambdify(order, formula.rhs, modules=[{"F": lambda number: fixed[number - 1]}, "math"])(len(fixed))
+    return sp.lambdify(
+        order, formula.rhs, modules=[{"F": lambda number: fixed[number - 1]}, "math"]
+    )(len(fixed))
 
 
 @claim(
@@ -441,11 +557,17 @@ def burnside(formula: sp.Eq, group: Iterable[Tau]) -> float:
     },
 )
 def check_burnside(formula: sp.Eq) -> bool:
-    return all(burnside(formula, group) == nullity(group) for size in (3, 4) for group in subgroups(size))
+    return all(
+        burnside(formula, group) == nullity(group)
+        for size in (3, 4)
+        for group in subgroups(size)
+    )
 
 
 def counted(name: str, formula: sp.Expr, sizes: Iterable[int]) -> bool:
-    """Whether a formula in d gives the number of orbits of the named group for all sizes."""
+    """Whether a formula in d gives the number of orbits of the named group for all
+    sizes.
+    """
     return all(formula.subs(d, size) == count(pattern(name, size)) for size in sizes)
 
 
@@ -479,7 +601,11 @@ def check_cyclic(formula: sp.Expr) -> bool:
     method="orbits counted",
     domain="$d$ = 1 to 16",
     claimed=sp.floor(d / 2) + 1,
-    mutants={"ceil": sp.ceiling(d / 2) + 1, "distance 0 forgotten": sp.floor(d / 2), "half": d / 2},
+    mutants={
+        "ceil": sp.ceiling(d / 2) + 1,
+        "distance 0 forgotten": sp.floor(d / 2),
+        "half": d / 2,
+    },
 )
 def check_dihedral(formula: sp.Expr) -> bool:
     return counted("dihedral", formula, range(1, 17))
@@ -491,7 +617,11 @@ def check_dihedral(formula: sp.Expr) -> bool:
     method="orbits counted",
     domain="$d$ = 2 to 16",
     claimed=sp.Integer(2),
-    mutants={"diagonal only": sp.Integer(1), "one per place": d, "triangles apart": sp.Integer(3)},
+    mutants={
+        "diagonal only": sp.Integer(1),
+        "one per place": d,
+        "triangles apart": sp.Integer(3),
+    },
 )
 def check_symmetric(formula: sp.Expr) -> bool:
     return counted("symmetric", formula, range(2, 17))
@@ -507,12 +637,19 @@ def check_symmetric(formula: sp.Expr) -> bool:
         "sum of the indices": lambda i, j, size: (i + j) % size,
         "no wrapping": lambda i, j, size: i - j,
         "distance": lambda i, j, size: abs(i - j),
-        "distance on the circle": lambda i, j, size: np.minimum((i - j) % size, (j - i) % size),
+        "distance on the circle": lambda i, j, size: np.minimum(
+            (i - j) % size, (j - i) % size
+        ),
     },
 )
-def check_circulant(depends_on: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> bool:
+def check_circulant(
+    depends_on: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+) -> bool:
     return all(
-        same_classes(depends_on(*np.indices((size, size)), size), pattern("cyclic", size)) for size in range(1, 17)
+        same_classes(
+            depends_on(*np.indices((size, size)), size), pattern("cyclic", size)
+        )
+        for size in range(1, 17)
     )
 
 
@@ -533,10 +670,16 @@ def check_convolution(formula: sp.Eq) -> bool:
     rng = np.random.default_rng(211)
     for size in range(3, 10):
         kernel, signal = rng.standard_normal((2, size))
-        periodic = {"c": partial(np.take, kernel, mode="wrap"), "x": partial(np.take, signal, mode="wrap")}
+        periodic = {
+            "c": partial(np.take, kernel, mode="wrap"),
+            "x": partial(np.take, signal, mode="wrap"),
+        }
         entry = sp.lambdify((i, d), formula.rhs, modules=[periodic, "math"])
         claimed = np.array([entry(place, size) for place in range(size)])
-        if not all(np.allclose(claimed, other) for other in (by_fft(kernel, signal), by_torch(kernel, signal))):
+        if not all(
+            np.allclose(claimed, other)
+            for other in (by_fft(kernel, signal), by_torch(kernel, signal))
+        ):
             return False
     return True
 
@@ -548,6 +691,9 @@ def by_fft(kernel: np.ndarray, signal: np.ndarray) -> np.ndarray:
 
 def by_torch(kernel: np.ndarray, signal: np.ndarray) -> np.ndarray:
     """Circular convolution (d,) by PyTorch, whose conv1d does not flip its kernel."""
-    channel, flipped = torch.tensor(signal)[None, None], torch.tensor(kernel).flip(0)[None, None]
+    channel, flipped = (
+        torch.tensor(signal)[None, None],
+        torch.tensor(kernel).flip(0)[None, None],
+    )
     padded = functional.pad(channel, (len(kernel) - 1, 0), mode="circular")
     return functional.conv1d(padded, flipped)[0, 0].numpy()

@@ -1,8 +1,10 @@
-r"""Question 2: "typical" generalization of a quantized two-layer network that is learned by guess and check.
+r"""Question 2: "typical" generalization of a quantized two-layer network that is
+learned by guess and check.
 
-A network is f_w(x) = sign(w_2' [W_1 x]_+) with W_1 of shape (d_1, d_0), no biases, and each of its
-k = d_0 d_1 + d_1 weights on one of the q odd levels -(q-1)/2, ..., (q-1)/2. Small classes are enumerated in full, and
-equality of functions is decided exactly, in integers, on a fan of cones on which every network of the class is linear.
+A network is f_w(x) = sign(w_2' [W_1 x]_+) with W_1 of shape (d_1, d_0), no biases, and
+each of its k = d_0 d_1 + d_1 weights on one of the q odd levels -(q-1)/2, ..., (q-1)/2.
+Small classes are enumerated in full, and equality of functions is decided exactly, in
+integers, on a fan of cones on which every network of the class is linear.
 """
 
 import math
@@ -18,8 +20,13 @@ from scipy import stats
 from hw2.claims import claim
 
 q, d0, d1, d1s, N, T, p = sp.symbols(r"q d_0 d_1 d_1^\star N T p", positive=True)
-epsilon, delta, eta, p_star, p_S = sp.symbols(r"epsilon delta eta p_\star p_S", positive=True)
-survival, size = sp.Symbol("P(t > T)", positive=True), sp.Symbol(r"|\mathcal{F}|", positive=True)
+epsilon, delta, eta, p_star, p_S = sp.symbols(
+    r"epsilon delta eta p_\star p_S", positive=True
+)
+survival, size = (
+    sp.Symbol("P(t > T)", positive=True),
+    sp.Symbol(r"|\mathcal{F}|", positive=True),
+)
 
 MATCHING = d0 * d1s + d1
 LOWER = q ** (-d0 * d1s - d1)
@@ -37,29 +44,44 @@ SIZES = tuple(
 
 
 def networks(levels: int, inputs: int, hidden: int) -> tuple[np.ndarray, np.ndarray]:
-    """All networks: W_1 of shape (n, hidden, inputs) and w_2 of shape (n, hidden), integers, in order of `index`."""
+    """All networks: W_1 of shape (n, hidden, inputs) and w_2 of shape (n, hidden),
+    integers, in order of `index`.
+    """
     k = hidden * (inputs + 1)
     flat = np.indices((levels,) * k).reshape(k, -1).T - (levels - 1) // 2
-    return flat[:, : hidden * inputs].reshape(-1, hidden, inputs), flat[:, hidden * inputs :]
+    return flat[:, : hidden * inputs].reshape(-1, hidden, inputs), flat[
+        :, hidden * inputs :
+    ]
 
 
 def index(levels: int, incoming: np.ndarray, outgoing: np.ndarray) -> np.ndarray:
-    """Position in `networks` of the networks with these weights: their weights read as digits in base `levels`."""
-    digits = np.concatenate([incoming.reshape(len(incoming), -1), outgoing], axis=1) + (levels - 1) // 2
+    """Position in `networks` of the networks with these weights: their weights read as
+    digits in base `levels`.
+    """
+    digits = (
+        np.concatenate([incoming.reshape(len(incoming), -1), outgoing], axis=1)
+        + (levels - 1) // 2
+    )
     return digits @ levels ** np.arange(digits.shape[1])[::-1]
 
 
-def preactivation(incoming: np.ndarray, outgoing: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """w_2' [W_1 x]_+ of each network at each row of x, shape (n, len(x)); exact for integers."""
+def preactivation(
+    incoming: np.ndarray, outgoing: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """w_2' [W_1 x]_+ of each network at each row of x, shape (n, len(x)); exact for
+    integers.
+    """
     return np.einsum("nh,nhx->nx", outgoing, np.maximum(incoming @ x.T, 0))
 
 
 @cache
 def fan(levels: int, inputs: int) -> np.ndarray:
-    """Simplicial cones that cover the input space, none of which is cut by a hyperplane u'x = 0 with u in Q^inputs.
+    """Simplicial cones that cover the input space, none of which is cut by a hyperplane
+    u'x = 0 with u in Q^inputs.
 
-    Shape (cones, inputs, inputs): the rows of a cone are the integer rays that span it. The orthants are split along
-    each hyperplane in turn: a ray on the hyperplane, between two rays on either side of it, divides a cone in two.
+    Shape (cones, inputs, inputs): the rows of a cone are the integer rays that span it.
+    The orthants are split along each hyperplane in turn: a ray on the hyperplane,
+    between two rays on either side of it, divides a cone in two.
     """
     cones = [np.diag(signs) for signs in product((1, -1), repeat=inputs)]
     for u in product(range(-(levels - 1) // 2, (levels + 1) // 2), repeat=inputs):
@@ -80,15 +102,22 @@ def fan(levels: int, inputs: int) -> np.ndarray:
     return np.array(cones)
 
 
-def canonical(incoming: np.ndarray, outgoing: np.ndarray, cones: np.ndarray) -> np.ndarray:
-    """Integers (n, cones * inputs) that are equal for two networks if and only if these are equal as functions.
+def canonical(
+    incoming: np.ndarray, outgoing: np.ndarray, cones: np.ndarray
+) -> np.ndarray:
+    """Integers (n, cones * inputs) that are equal for two networks if and only if these
+    are equal as functions.
 
-    On a cone a network's pre-activation is linear, hence given by its values v at the rays that span the cone. Where v
-    has both signs, it vanishes on a hyperplane through the interior, which determines v up to a positive factor: v
-    divided by its greatest common divisor. Where it has not, its sign in the cone follows from the signs of v.
-    The sign is taken with three values, so that equal functions are equal under every convention for sign(0).
+    On a cone a network's pre-activation is linear, hence given by its values v at the
+    rays that span the cone. Where v has both signs, it vanishes on a hyperplane through
+    the interior, which determines v up to a positive factor: v divided by its greatest
+    common divisor. Where it has not, its sign in the cone follows from the signs of v.
+    The sign is taken with three values, so that equal functions are equal under every
+    convention for sign(0).
     """
-    rays, place = np.unique(cones.reshape(-1, cones.shape[-1]), axis=0, return_inverse=True)
+    rays, place = np.unique(
+        cones.reshape(-1, cones.shape[-1]), axis=0, return_inverse=True
+    )
     v = preactivation(incoming, outgoing, rays)[:, place.reshape(cones.shape[:2])]
     mixed = (v.min(-1, keepdims=True) < 0) & (v.max(-1, keepdims=True) > 0)
     divisor = np.maximum(np.gcd.reduce(v, axis=-1), 1)[..., None]
@@ -103,10 +132,12 @@ def label(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """What the enumeration of a class finds, over all teachers with at most `teacher` non-zero neurons.
+    """What the enumeration of a class finds, over all teachers with at most `teacher`
+    non-zero neurons.
 
-    `matching` networks have the same matching parameters as a teacher, as many for every teacher; `agree` says that
-    all of them compute its function. `fewest` networks compute the function of the teacher for which there are fewest.
+    `matching` networks have the same matching parameters as a teacher, as many for
+    every teacher; `agree` says that all of them compute its function. `fewest` networks
+    compute the function of the teacher for which there are fewest.
     """
 
     levels: int
@@ -143,7 +174,9 @@ def _cases(levels: int, inputs: int, hidden: int) -> Iterator[Case]:
     alive = (incoming.any(-1) | (outgoing != 0)).sum(1)
     for teacher in range(hidden):
         counts, agree = [], True
-        for others in combinations(range(hidden), hidden - teacher):  # neurons that the teacher does not use
+        for others in combinations(
+            range(hidden), hidden - teacher
+        ):  # neurons that the teacher does not use
             matching = ~outgoing[:, others].any(1)
             zeroed = incoming[matching]
             zeroed[:, others] = 0
@@ -151,22 +184,47 @@ def _cases(levels: int, inputs: int, hidden: int) -> Iterator[Case]:
             agree &= bool((function[matching] == function[target]).all())
             counts += np.unique(np.bincount(target)[target]).tolist()
         if len(set(counts)) > 1:
-            raise ArithmeticError(f"as many networks for each teacher expected, found {sorted(set(counts))}")
+            raise ArithmeticError(
+                "as many networks for each teacher expected, found "
+                f"{sorted(set(counts))}"
+            )
         fewest = int(same[function[alive <= teacher]].min())
-        yield Case(levels, inputs, hidden, teacher, len(incoming), len(same), counts[0], agree, fewest)
+        yield Case(
+            levels,
+            inputs,
+            hidden,
+            teacher,
+            len(incoming),
+            len(same),
+            counts[0],
+            agree,
+            fewest,
+        )
 
 
 def table() -> str:
-    """Markdown table of the cases with a plane or more as input space and a teacher that is not zero."""
+    """Markdown table of the cases with a plane or more as input space and a teacher
+    that is not zero.
+    """
     rows = [
-        "| $q$ | $d_0$ | $d_1$ | $d_1^\\star$ | Networks | Functions | Smallest $p_\\star$ | Lower bound | Quotient |",
+        (
+            "| $q$ | $d_0$ | $d_1$ | $d_1^\\star$ | Networks | Functions | Smallest "
+            "$p_\\star$ | Lower bound | Quotient |"
+        ),
         "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for case in census():
         if case.inputs > 1 and case.teacher:
             lower = float(LOWER.subs(case.at))
-            numbers = f"{case.levels} | {case.inputs} | {case.hidden} | {case.teacher} | {case.networks:,}"
-            found = f"{case.functions:,} | {float(case.p_star):.5f} | {lower:.5f} | {float(case.p_star) / lower:.1f}"
+            numbers = (
+                f"{case.levels} | {case.inputs} | {case.hidden} | "
+                f"{case.teacher} "
+                f"| {case.networks:,}"
+            )
+            found = (
+                f"{case.functions:,} | {float(case.p_star):.5f} | {lower:.5f} | "
+                f"{float(case.p_star) / lower:.1f}"
+            )
             rows.append(f"| {numbers} | {found} |")
     return "\n".join(rows)
 
@@ -175,8 +233,9 @@ def table() -> str:
 class World:
     """A class of networks on finitely many kinds of input, for running guess and check.
 
-    `outputs` (functions, inputs) are the labels as booleans, `function` (networks,) the row of each network,
-    `teachers` one network for each function of a teacher, `probability` (inputs,) that of each kind of input.
+    `outputs` (functions, inputs) are the labels as booleans, `function` (networks,) the
+    row of each network, `teachers` one network for each function of a teacher,
+    `probability` (inputs,) that of each kind of input.
     """
 
     outputs: np.ndarray
@@ -189,7 +248,9 @@ class World:
         return (self.outputs[student] != self.outputs[teacher]) @ self.probability
 
     def fits(self, teacher: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Which functions agree with a teacher on the inputs seen, for each run: shape (runs, functions)."""
+        """Which functions agree with a teacher on the inputs seen, for each run: shape
+        (runs, functions).
+        """
         y, f = self.outputs[teacher], self.outputs.T
         wrong = (seen & y).astype(np.float32) @ ~f + (seen & ~y).astype(np.float32) @ f
         return wrong == 0
@@ -197,10 +258,12 @@ class World:
 
 @cache
 def plane(levels: int = 3, hidden: int = 3, teacher: int = 1) -> World:
-    """The class of networks on the plane, with inputs whose direction is uniform and sign(0) = 1.
+    """The class of networks on the plane, with inputs whose direction is uniform and
+    sign(0) = 1.
 
-    The directions in which some network of the class may change its sign cut the plane into sectors; every network is
-    constant on each of them, and their probabilities are their angles over 2 pi.
+    The directions in which some network of the class may change its sign cut the plane
+    into sectors; every network is constant on each of them, and their probabilities are
+    their angles over 2 pi.
     """
     incoming, outgoing = networks(levels, 2, hidden)
     cones = fan(levels, 2)
@@ -208,38 +271,61 @@ def plane(levels: int = 3, hidden: int = 3, teacher: int = 1) -> World:
     for one, other in cones:
         a, b = preactivation(incoming, outgoing, np.array([one, other])).T
         a, b = np.abs(np.unique(np.stack([a, b], 1)[a * b < 0], axis=0)).T
-        turns.append(np.outer(a, other) + np.outer(b, one))  # where the linear function between them vanishes
+        turns.append(
+            np.outer(a, other) + np.outer(b, one)
+        )  # where the linear function between them vanishes
     turns = np.concatenate(turns)
     turns = np.unique(turns // np.gcd.reduce(turns, axis=1)[:, None], axis=0)
     angle = np.arctan2(turns[:, 1], turns[:, 0])
     turns = turns[np.argsort(angle)]
     probability = np.diff(np.sort(angle), append=angle.min() + 2 * np.pi) / (2 * np.pi)
-    return _world(incoming, outgoing, turns + np.roll(turns, -1, axis=0), probability, teacher)
+    return _world(
+        incoming, outgoing, turns + np.roll(turns, -1, axis=0), probability, teacher
+    )
 
 
 def rare_direction(world: World, probability: float) -> World:
-    """The same networks with two kinds of input: mostly x = 0, where all agree, and rarely one direction.
+    """The same networks with two kinds of input: mostly x = 0, where all agree, and
+    rarely one direction.
 
-    That direction and the teachers are chosen so that most guesses are wrong there: the hardest case for the bound.
+    That direction and the teachers are chosen so that most guesses are wrong there: the
+    hardest case for the bound.
     """
     labels = world.outputs[world.function]
     rarest = labels.mean(0).argmax()  # most networks say 1 there
     teachers = world.teachers[~labels[world.teachers, rarest]]
     outputs = np.array([[True, True], [True, False]])
-    return World(outputs, (~labels[:, rarest]).astype(int), teachers, np.array([1 - probability, probability]))
+    return World(
+        outputs,
+        (~labels[:, rarest]).astype(int),
+        teachers,
+        np.array([1 - probability, probability]),
+    )
 
 
-def _world(incoming: np.ndarray, outgoing: np.ndarray, x: np.ndarray, probability: np.ndarray, teacher: int) -> World:
+def _world(
+    incoming: np.ndarray,
+    outgoing: np.ndarray,
+    x: np.ndarray,
+    probability: np.ndarray,
+    teacher: int,
+) -> World:
     labels = preactivation(incoming, outgoing, x) >= 0
-    outputs, function = np.unique(np.packbits(labels, axis=1), axis=0, return_inverse=True)
+    outputs, function = np.unique(
+        np.packbits(labels, axis=1), axis=0, return_inverse=True
+    )
     outputs = np.unpackbits(outputs, axis=1, count=labels.shape[1]).astype(bool)
     allowed = np.flatnonzero((incoming.any(-1) | (outgoing != 0)).sum(1) <= teacher)
     _, first = np.unique(function.ravel()[allowed], return_index=True)
     return World(outputs, function.ravel(), allowed[first], probability)
 
 
-def guess(function: np.ndarray, fits: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Guess networks until one fits, for each row of `fits`: the function found, and the number of guesses t."""
+def guess(
+    function: np.ndarray, fits: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Guess networks until one fits, for each row of `fits`: the function found, and
+    the number of guesses t.
+    """
     found, t = np.zeros((2, len(fits)), dtype=int)
     active = np.arange(len(fits))
     while len(active):
@@ -252,19 +338,28 @@ def guess(function: np.ndarray, fits: np.ndarray, rng: np.random.Generator) -> t
     return found, t
 
 
-def learn(world: World, samples: int, runs: int, seed: int = 211) -> tuple[np.ndarray, np.ndarray]:
-    """Guess and check with random data and teacher (all its functions alike): errors and numbers of guesses (runs,)."""
+def learn(
+    world: World, samples: int, runs: int, seed: int = 211
+) -> tuple[np.ndarray, np.ndarray]:
+    """Guess and check with random data and teacher (all its functions alike): errors
+    and numbers of guesses (runs,).
+    """
     rng = np.random.default_rng(seed)
     teacher = world.function[rng.choice(world.teachers, runs)]
     seen = np.zeros((runs, len(world.probability)), dtype=bool)
-    seen[np.arange(runs)[:, None], rng.choice(len(world.probability), (runs, samples), p=world.probability)] = True
+    seen[
+        np.arange(runs)[:, None],
+        rng.choice(len(world.probability), (runs, samples), p=world.probability),
+    ] = True
     student, t = guess(world.function, world.fits(teacher, seen), rng)
     return world.error(student, teacher), t
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Errors of guess and check, shape (len(samples), runs), and both bounds (len(samples),), at eta and delta."""
+    """Errors of guess and check, shape (len(samples), runs), and both bounds
+    (len(samples),), at eta and delta.
+    """
 
     samples: tuple[int, ...]
     errors: np.ndarray
@@ -276,11 +371,15 @@ class Curve:
 
 @cache
 def curve(runs: int = 2000) -> Curve:
-    """Guess and check for q = 3, d_0 = 2, d_1 = 3 and d_1* = 1, with the bounds at eta = delta = 0.05."""
+    """Guess and check for q = 3, d_0 = 2, d_1 = 3 and d_1* = 1, with the bounds at eta
+    = delta = 0.05.
+    """
     at = {q: 3, d0: 2, d1: 3, d1s: 1, eta: 0.05, delta: 0.05}
     samples = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
     whole = CLASS_BOUND.subs(size, q ** (d0 * d1 + d1))
-    typical, whole = (np.array([float(b.subs({**at, N: n})) for n in samples]) for b in (BOUND, whole))
+    typical, whole = (
+        np.array([float(b.subs({**at, N: n})) for n in samples]) for b in (BOUND, whole)
+    )
     errors = np.array([learn(plane(), n, runs)[0] for n in samples])
     return Curve(samples, errors, typical, whole, at[eta], at[delta])
 
@@ -307,7 +406,9 @@ def check_exact(probability: sp.Expr) -> bool:
     for levels, inputs, hidden in SIZES:
         hits = np.bincount(index(levels, *networks(levels, inputs, hidden)))
         value = probability.subs({q: levels, d0: inputs, d1: hidden})
-        if (hits != hits[0]).any() or sp.Rational(int(hits[0]), int(hits.sum())) != value:
+        if (hits != hits[0]).any() or sp.Rational(
+            int(hits[0]), int(hits.sum())
+        ) != value:
             return False
     return True
 
@@ -315,7 +416,10 @@ def check_exact(probability: sp.Expr) -> bool:
 @claim(
     "eq-q2-matching",
     "parameters that must match the teacher's",
-    method="enumeration: networks that match, and all of them compute the teacher's function",
+    method=(
+        "enumeration: networks that match, and all of them compute the teacher's "
+        "function"
+    ),
     domain="same classes, every teacher",
     claimed=MATCHING,
     mutants={
@@ -326,7 +430,11 @@ def check_exact(probability: sp.Expr) -> bool:
     },
 )
 def check_matching(count: sp.Expr) -> bool:
-    return all(case.agree and case.levels ** count.subs(case.at) * case.matching == case.networks for case in census())
+    return all(
+        case.agree
+        and case.levels ** count.subs(case.at) * case.matching == case.networks
+        for case in census()
+    )
 
 
 @claim(
@@ -351,8 +459,12 @@ def check_lower(relation: sp.core.relational.Relational) -> bool:
 
 
 @cache
-def stopping_times(samples: int = 6, runs: int = 20_000) -> tuple[sp.Rational, np.ndarray]:
-    """One data set for the hardest teacher: the probability p_S that a guess fits, and stopping times (runs,)."""
+def stopping_times(
+    samples: int = 6, runs: int = 20_000
+) -> tuple[sp.Rational, np.ndarray]:
+    """One data set for the hardest teacher: the probability p_S that a guess fits, and
+    stopping times (runs,).
+    """
     world, rng = plane(), np.random.default_rng(211)
     share = np.bincount(world.function, minlength=len(world.outputs))
     teacher = world.function[world.teachers]
@@ -415,7 +527,9 @@ def check_stopping(relation: sp.core.relational.Relational) -> bool:
 
 
 def _vanishes_then_grows(relation: sp.core.relational.Relational) -> bool:
-    """Whether larger side - smaller side is 0 at p = 0 and its derivative is not negative for 0 < p < 1."""
+    """Whether larger side - smaller side is 0 at p = 0 and its derivative is not
+    negative for 0 < p < 1.
+    """
     gap, u = relation.gts - relation.lts, sp.Symbol("u", positive=True)
     slope = sp.factor(sp.diff(gap, p).subs(p, u / (1 + u)))  # p in (0, 1) as u > 0
     return gap.subs(p, 0) == 0 and bool(sp.factor(slope).is_nonnegative)
@@ -456,7 +570,9 @@ def check_log_sharp(relation: sp.core.relational.Relational) -> bool:
 @claim(
     "eq-q2-guesses",
     "number of guesses that suffices",
-    method="sympy: solved from Part 3 with both approximations; limit of small $p_\\star$",
+    method=(
+        "sympy: solved from Part 3 with both approximations; limit of small $p_\\star$"
+    ),
     domain="any $p_\\star$ and $\\eta$",
     claimed=GUESSES,
     mutants={
@@ -468,8 +584,13 @@ def check_log_sharp(relation: sp.core.relational.Relational) -> bool:
 def check_guesses(guesses: sp.Expr) -> bool:
     tangent = sp.series(sp.log(1 - p_star), p_star, 0, 2).removeO()
     [solved] = sp.solve(sp.Eq(T * tangent, sp.log(eta)), T)
-    failing = sp.limit(sp.log(1 - p_star) * guesses, p_star, 0)  # logarithm of the probability that all guesses fail
-    return sp.simplify(sp.expand_log(guesses - solved)) == 0 and sp.simplify(sp.expand_log(failing - sp.log(eta))) == 0
+    failing = sp.limit(
+        sp.log(1 - p_star) * guesses, p_star, 0
+    )  # logarithm of the probability that all guesses fail
+    return (
+        sp.simplify(sp.expand_log(guesses - solved)) == 0
+        and sp.simplify(sp.expand_log(failing - sp.log(eta))) == 0
+    )
 
 
 @claim(
@@ -480,7 +601,9 @@ def check_guesses(guesses: sp.Expr) -> bool:
     claimed=sp.Lt(epsilon, CLASS_BOUND),
     mutants={
         "confidence dropped": sp.Lt(epsilon, sp.log(size) / N),
-        "sign of the confidence": sp.Lt(epsilon, (sp.log(size) - sp.log(1 / delta)) / N),
+        "sign of the confidence": sp.Lt(
+            epsilon, (sp.log(size) - sp.log(1 / delta)) / N
+        ),
         "factor 2": sp.Lt(epsilon, CLASS_BOUND / 2),
         "square root": sp.Lt(epsilon, sp.sqrt(CLASS_BOUND)),
         "flipped": sp.Gt(epsilon, CLASS_BOUND),
@@ -488,9 +611,14 @@ def check_guesses(guesses: sp.Expr) -> bool:
 )
 def check_class(relation: sp.core.relational.Relational) -> bool:
     bound = sp.lambdify((size, delta, N), relation.gts)
-    for many, confidence, samples in product((1, 10, 10**6), (0.5, 0.1, 0.01), (10, 100, 1000)):
+    for many, confidence, samples in product(
+        (1, 10, 10**6), (0.5, 0.1, 0.01), (10, 100, 1000)
+    ):
         least = bound(many, confidence, samples)
-        if relation.lts != epsilon or (least < 1 and many * (1 - max(least, 0)) ** samples > confidence * (1 + 1e-9)):
+        if relation.lts != epsilon or (
+            least < 1
+            and many * (1 - max(least, 0)) ** samples > confidence * (1 + 1e-9)
+        ):
             return False
     logarithm = sp.log(size) + sp.limit(N * sp.log(1 - relation.gts), N, sp.oo)
     return sp.simplify(sp.expand_log(logarithm - sp.log(delta))) == 0
@@ -505,7 +633,9 @@ def check_class(relation: sp.core.relational.Relational) -> bool:
     mutants={
         "all parameters": sp.Lt(epsilon, BOUND.subs(d1s, d1)),
         "outgoing weights dropped": sp.Lt(epsilon, BOUND - d1 * sp.log(q) / N),
-        "one logarithm of eta": sp.Lt(epsilon, BOUND - sp.log(sp.log(1 / eta)) / N + sp.log(1 / eta) / N),
+        "one logarithm of eta": sp.Lt(
+            epsilon, BOUND - sp.log(sp.log(1 / eta)) / N + sp.log(1 / eta) / N
+        ),
         "confidence dropped": sp.Lt(epsilon, BOUND - sp.log(1 / delta) / N),
         "flipped": sp.Gt(epsilon, BOUND),
     },
@@ -516,23 +646,36 @@ def check_bound(relation: sp.core.relational.Relational) -> bool:
     L, D = sp.symbols("L D", positive=True)
     positive = {eta: sp.exp(-L), delta: sp.exp(-D)}
     steps = CLASS_BOUND.subs(size, GUESSES.subs(p_star, LOWER))
-    return sp.simplify(sp.expand_log((relation.gts - steps).subs(positive), force=True)) == 0
+    return (
+        sp.simplify(sp.expand_log((relation.gts - steps).subs(positive), force=True))
+        == 0
+    )
 
 
 SIMULATED = {q: 3, d0: 2, d1: 2, d1s: 1, eta: 0.1, delta: 0.01, N: 32}
 
 
 def allowed() -> float:
-    """The share of runs that may break the bound in the simulation: 1 - (1 - eta)(1 - delta)."""
+    """The share of runs that may break the bound in the simulation: 1 - (1 - eta)(1 -
+    delta).
+    """
     return 1 - (1 - SIMULATED[eta]) * (1 - SIMULATED[delta])
 
 
 @cache
 def broken(bound: sp.Expr = BOUND, runs: int = 4000) -> dict[str, tuple[int, int]]:
-    """In how many of the runs of guess and check the error is not below the bound, for two distributions of inputs."""
+    """In how many of the runs of guess and check the error is not below the bound, for
+    two distributions of inputs.
+    """
     world, limit = plane(3, 2, 1), float(bound.subs(SIMULATED))
-    worlds = {"uniform": world, "rare": rare_direction(world, min(max(limit, 0.0), 1.0))}
-    return {name: (int((learn(one, SIMULATED[N], runs)[0] >= limit).sum()), runs) for name, one in worlds.items()}
+    worlds = {
+        "uniform": world,
+        "rare": rare_direction(world, min(max(limit, 0.0), 1.0)),
+    }
+    return {
+        name: (int((learn(one, SIMULATED[N], runs)[0] >= limit).sum()), runs)
+        for name, one in worlds.items()
+    }
 
 
 @claim(
@@ -565,7 +708,9 @@ def check_typical(bound: sp.Expr) -> bool:
 )
 def check_exactly(largest: sp.Expr) -> bool:
     for chance in (1 / 2, 1 / 3, 1 / 10, 1 / 27, 1 / 243, 1 / 19_683):
-        ceiling = np.arange(1, int(60 / chance))  # T is a little less than this integer: one guess less is made
+        ceiling = np.arange(
+            1, int(60 / chance)
+        )  # T is a little less than this integer: one guess less is made
         relevant = ceiling * chance >= -math.log(largest)  # log 1/eta = p T
         if ((ceiling - 1) * -np.log1p(-chance) < ceiling * chance)[relevant].any():
             return False
@@ -586,7 +731,12 @@ def check_exactly(largest: sp.Expr) -> bool:
 )
 def check_ratio(ratio: sp.Expr) -> bool:
     return all(
-        abs(float(ratio.subs(case.at)) - 1 + math.log(case.matching) / math.log(case.networks)) < 1e-12
+        abs(
+            float(ratio.subs(case.at))
+            - 1
+            + math.log(case.matching) / math.log(case.networks)
+        )
+        < 1e-12
         and case.matching > 1
         for case in census()
     )
@@ -598,7 +748,11 @@ def check_ratio(ratio: sp.Expr) -> bool:
     method="sympy limit of the two bounds, terms of $\\eta$ and $\\delta$ left out",
     domain="any $d_1^\\star < d_1$",
     claimed=d1s / d1,
-    mutants={"no gain": sp.Integer(1), "inverted": d1 / d1s, "square root": sp.sqrt(d1s / d1)},
+    mutants={
+        "no gain": sp.Integer(1),
+        "inverted": d1 / d1s,
+        "square root": sp.sqrt(d1s / d1),
+    },
 )
 def check_limit(limit: sp.Expr) -> bool:
     without = {eta: sp.exp(-1), delta: 1}
@@ -620,4 +774,9 @@ def check_limit(limit: sp.Expr) -> bool:
 )
 def check_saving(saving: sp.Expr) -> bool:
     whole = CLASS_BOUND.subs(size, q ** (d0 * d1 + d1))
-    return sp.simplify(sp.expand_log(whole - BOUND.subs(sp.log(sp.log(1 / eta)), 0) - saving)) == 0
+    return (
+        sp.simplify(
+            sp.expand_log(whole - BOUND.subs(sp.log(sp.log(1 / eta)), 0) - saving)
+        )
+        == 0
+    )

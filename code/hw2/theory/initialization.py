@@ -1,7 +1,8 @@
-"""Question 4: the initialization variance for ReLU, by symmetry and by the central limit theorem (lecture 5).
+"""Question 4: the initialization variance for ReLU, by symmetry and by the central
+limit theorem (lecture 5).
 
-Notation of the lecture: u_l = W_l phi(u_{l-1}), width d_{l-1}, independent weights of mean 0 and std sigma_l.
-The signal is kept at E[u^2] = 1 in every layer.
+Notation of the lecture: u_l = W_l phi(u_{l-1}), width d_{l-1}, independent weights of
+mean 0 and std sigma_l. The signal is kept at E[u^2] = 1 in every layer.
 """
 
 import math
@@ -15,7 +16,12 @@ from scipy import stats
 
 from hw2.claims import claim
 
-u, a, d, v = sp.Symbol("u", real=True), sp.Symbol("a", real=True), sp.Symbol("d_{l-1}", positive=True), sp.Symbol("v")
+u, a, d, v = (
+    sp.Symbol("u", real=True),
+    sp.Symbol("a", real=True),
+    sp.Symbol("d_{l-1}", positive=True),
+    sp.Symbol("v"),
+)
 GAUSSIAN = sp.exp(-(u**2) / 2) / sp.sqrt(2 * sp.pi)
 
 # symmetric densities, none of them Gaussian, each with mass on both sides of its kinks
@@ -23,15 +29,21 @@ SYMMETRIC: Mapping[str, sp.Expr] = {
     "uniform": sp.Piecewise((sp.Rational(1, 2), sp.Abs(u) <= 1), (0, True)),
     "Laplace": sp.exp(-sp.Abs(u)) / 2,
     "triangular": sp.Piecewise((1 - sp.Abs(u), sp.Abs(u) <= 1), (0, True)),
-    "arcs at both ends": sp.Piecewise((sp.Rational(3, 2) * u**2, sp.Abs(u) <= 1), (0, True)),
-    "Student t, 5 degrees of freedom": sp.Rational(8, 3) / (sp.sqrt(5) * sp.pi) / (1 + u**2 / 5) ** 3,
+    "arcs at both ends": sp.Piecewise(
+        (sp.Rational(3, 2) * u**2, sp.Abs(u) <= 1), (0, True)
+    ),
+    "Student t, 5 degrees of freedom": sp.Rational(8, 3)
+    / (sp.sqrt(5) * sp.pi)
+    / (1 + u**2 / 5) ** 3,
 }
 
 
 def moments(density: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     """(E[max(0, u)^2], E[u^2]) of a density, symbolically."""
     p = sp.Symbol("p", positive=True)
-    right, left = (sp.integrate(p**2 * density.subs(u, side), (p, 0, sp.oo)) for side in (p, -p))
+    right, left = (
+        sp.integrate(p**2 * density.subs(u, side), (p, 0, sp.oo)) for side in (p, -p)
+    )
     return sp.simplify(right), sp.simplify(right + left)
 
 
@@ -43,7 +55,9 @@ def leaky_moment(density: sp.Expr, slope: sp.Expr) -> sp.Expr:
 
 def gelu_moment() -> float:
     """E[(u Phi(u))^2] for u ~ N(0, 1), by quadrature."""
-    return float(stats.norm.expect(lambda x: (x * stats.norm.cdf(x)) ** 2, epsabs=1e-13))
+    return float(
+        stats.norm.expect(lambda x: (x * stats.norm.cdf(x)) ** 2, epsabs=1e-13)
+    )
 
 
 # weights of mean 0 and variance 1; the last one is not symmetric
@@ -57,10 +71,11 @@ WEIGHTS: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarra
 
 @dataclass(frozen=True)
 class Convergence:
-    """For weights of one distribution, over `widths`: E[max(0, u)^2] / E[u^2], and the distance of u from N(0, 1).
+    """For weights of one distribution, over `widths`: E[max(0, u)^2] / E[u^2], and the
+    distance of u from N(0, 1).
 
-    `distance` is the Kolmogorov-Smirnov statistic of `samples` pre-activations, which for exactly Gaussian ones is
-    about `noise_floor`.
+    `distance` is the Kolmogorov-Smirnov statistic of `samples` pre-activations, which
+    for exactly Gaussian ones is about `noise_floor`.
     """
 
     widths: tuple[int, ...]
@@ -75,19 +90,29 @@ class Convergence:
 
 
 @cache
-def convergence(name: str, widths: tuple[int, ...] = (1, 4, 16, 64, 256), samples: int = 100_000) -> Convergence:
-    """Sample u = sum_k W_k y_k / sqrt(width) with y the ReLU of Gaussians, scaled to E[u^2] = 1."""
+def convergence(
+    name: str, widths: tuple[int, ...] = (1, 4, 16, 64, 256), samples: int = 100_000
+) -> Convergence:
+    """Sample u = sum_k W_k y_k / sqrt(width) with y the ReLU of Gaussians, scaled to
+    E[u^2] = 1.
+    """
     rng, ratio, distance = np.random.default_rng(211), [], []
     for width in widths:
-        sample = np.concatenate([_preactivations(name, rng, width, samples // 10) for _ in range(10)])
+        sample = np.concatenate(
+            [_preactivations(name, rng, width, samples // 10) for _ in range(10)]
+        )
         ratio.append(float(np.mean(np.maximum(sample, 0) ** 2) / np.mean(sample**2)))
         distance.append(float(stats.kstest(sample, "norm").statistic))
     return Convergence(widths, tuple(ratio), tuple(distance), samples)
 
 
-def _preactivations(name: str, rng: np.random.Generator, width: int, count: int) -> np.ndarray:
+def _preactivations(
+    name: str, rng: np.random.Generator, width: int, count: int
+) -> np.ndarray:
     previous = math.sqrt(2) * np.maximum(rng.standard_normal((count, width)), 0)
-    return np.einsum("ij,ij->i", WEIGHTS[name](rng, (count, width)), previous) / math.sqrt(width)
+    return np.einsum(
+        "ij,ij->i", WEIGHTS[name](rng, (count, width)), previous
+    ) / math.sqrt(width)
 
 
 @claim(
@@ -105,7 +130,9 @@ def check_second_moment(moment: sp.Expr) -> bool:
     sigma = sp.Symbol(r"\sigma_l")
     for width in range(1, 5):
         weights, x = sp.symbols(f"w1:{width + 1}"), sp.symbols(f"x1:{width + 1}")
-        square = sp.Poly(sum(w * y for w, y in zip(weights, x, strict=True)) ** 2, *weights)
+        square = sp.Poly(
+            sum(w * y for w, y in zip(weights, x, strict=True)) ** 2, *weights
+        )
         # independent weights of mean 0: only the squares have a mean, sigma^2
         exact = sum(c * sigma**2 for powers, c in square.terms() if 2 in powers)
         if sp.expand(exact - moment.subs(v, sum(y**2 for y in x))) != 0:
@@ -127,7 +154,8 @@ def check_second_moment(moment: sp.Expr) -> bool:
 )
 def check_symmetric(half: sp.Expr) -> bool:
     return all(
-        sp.simplify(right - half.subs(v, whole)) == 0 for right, whole in (moments(f) for f in SYMMETRIC.values())
+        sp.simplify(right - half.subs(v, whole)) == 0
+        for right, whole in (moments(f) for f in SYMMETRIC.values())
     )
 
 
@@ -137,12 +165,22 @@ def check_symmetric(half: sp.Expr) -> bool:
     method="sympy integral; quadrature",
     domain="the integral itself",
     claimed=sp.Eq(
-        sp.Integral(u**2 * sp.exp(-(u**2) / 2) / sp.sqrt(2 * sp.pi), (u, 0, sp.oo)), sp.Rational(1, 2), evaluate=False
+        sp.Integral(u**2 * sp.exp(-(u**2) / 2) / sp.sqrt(2 * sp.pi), (u, 0, sp.oo)),
+        sp.Rational(1, 2),
+        evaluate=False,
     ),
     mutants={
-        "both sides": sp.Eq(sp.Integral(u**2 * GAUSSIAN, (u, -sp.oo, sp.oo)), sp.Rational(1, 2), evaluate=False),
-        "first moment": sp.Eq(sp.Integral(u * GAUSSIAN, (u, 0, sp.oo)), sp.Rational(1, 2), evaluate=False),
-        "one": sp.Eq(sp.Integral(u**2 * GAUSSIAN, (u, 0, sp.oo)), sp.Integer(1), evaluate=False),
+        "both sides": sp.Eq(
+            sp.Integral(u**2 * GAUSSIAN, (u, -sp.oo, sp.oo)),
+            sp.Rational(1, 2),
+            evaluate=False,
+        ),
+        "first moment": sp.Eq(
+            sp.Integral(u * GAUSSIAN, (u, 0, sp.oo)), sp.Rational(1, 2), evaluate=False
+        ),
+        "one": sp.Eq(
+            sp.Integral(u**2 * GAUSSIAN, (u, 0, sp.oo)), sp.Integer(1), evaluate=False
+        ),
     },
 )
 def check_gaussian(equation: sp.Eq) -> bool:
@@ -156,7 +194,9 @@ def check_gaussian(equation: sp.Eq) -> bool:
     "eq-q4-sigma",
     "standard deviation of the weights that keeps $\\mathbb{E}[u^2] = 1$ under ReLU",
     method="sympy integrals",
-    domain="any width; Gaussian u and the symmetric ones above, scaled to second moment 1",
+    domain=(
+        "any width; Gaussian u and the symmetric ones above, scaled to second moment 1"
+    ),
     claimed=sp.sqrt(2 / d),
     mutants={
         "linear units": sp.sqrt(1 / d),
@@ -165,7 +205,10 @@ def check_gaussian(equation: sp.Eq) -> bool:
     },
 )
 def check_sigma(sigma: sp.Expr) -> bool:
-    halves = [right / whole for right, whole in (moments(f) for f in (GAUSSIAN, *SYMMETRIC.values()))]
+    halves = [
+        right / whole
+        for right, whole in (moments(f) for f in (GAUSSIAN, *SYMMETRIC.values()))
+    ]
     return all(sp.simplify(d * sigma**2 * half - 1) == 0 for half in halves)
 
 
@@ -173,7 +216,10 @@ def check_sigma(sigma: sp.Expr) -> bool:
     "eq-q4-leaky",
     "standard deviation of the weights for a leaky ReLU with slope $a$",
     method="sympy integrals",
-    domain="any width, any slope; Gaussian u and the symmetric ones above, scaled to second moment 1",
+    domain=(
+        "any width, any slope; Gaussian u and the symmetric ones above, scaled to "
+        "second moment 1"
+    ),
     claimed=sp.sqrt(2 / ((1 + a**2) * d)),
     mutants={
         "slope not squared": sp.sqrt(2 / ((1 + a) * d)),

@@ -1,4 +1,6 @@
-"""Task 2: how many parameters a perceptron has, and why averaging several of them helps."""
+"""Task 2: how many parameters a perceptron has, and why averaging several of them
+helps.
+"""
 
 import itertools
 
@@ -28,10 +30,14 @@ ENSEMBLE = sp.Le(-sp.log((p_1 + p_2) / 2), -(sp.log(p_1) + sp.log(p_2)) / 2)
 def check_parameters(parameters: sp.Expr) -> bool:
     """Counted on layers that PyTorch makes."""
     count = sp.lambdify((d, w, L), parameters)
-    for inputs, width, depth in itertools.product(range(1, 7), range(1, 7), range(1, 5)):
+    for inputs, width, depth in itertools.product(
+        range(1, 7), range(1, 7), range(1, 5)
+    ):
         sizes = [inputs, *[width] * depth, 1]
         layers = [nn.Linear(a, b, device="meta") for a, b in itertools.pairwise(sizes)]
-        if count(inputs, width, depth) != sum(p.numel() for layer in layers for p in layer.parameters()):
+        if count(inputs, width, depth) != sum(
+            p.numel() for layer in layers for p in layer.parameters()
+        ):
             return False
     return True
 
@@ -44,13 +50,19 @@ def check_parameters(parameters: sp.Expr) -> bool:
     claimed=ENSEMBLE,
     mutants={
         "the other way round": sp.Ge(*ENSEMBLE.args),
-        "a sum in place of the mean": sp.Le(-sp.log(p_1 + p_2), -(sp.log(p_1) + sp.log(p_2))),
+        "a sum in place of the mean": sp.Le(
+            -sp.log(p_1 + p_2), -(sp.log(p_1) + sp.log(p_2))
+        ),
         "twice the gain": sp.Le(2 * ENSEMBLE.lhs, ENSEMBLE.rhs),
     },
 )
 def check_ensemble(inequality: sp.core.relational.Relational) -> bool:
     """With e^(-2 loss) on both sides, what is left is the square of p_1 - p_2."""
-    gap = inequality.rhs - inequality.lhs if isinstance(inequality, sp.Le) else inequality.lhs - inequality.rhs
+    gap = (
+        inequality.rhs - inequality.lhs
+        if isinstance(inequality, sp.Le)
+        else inequality.lhs - inequality.rhs
+    )
     square = sp.simplify(sp.exp(2 * gap) * 4 * p_1 * p_2 - 4 * p_1 * p_2)
     if sp.expand(square - (p_1 - p_2) ** 2) != 0:
         return False

@@ -1,4 +1,6 @@
-"""Task 3: how many parameters a residual network of 3 x 3 convolutions and GroupNorm has."""
+"""Task 3: how many parameters a residual network of 3 x 3 convolutions and GroupNorm
+has.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -9,25 +11,45 @@ from torchvision.models.resnet import BasicBlock
 
 from hw2.claims import claim
 
-# stage i of S: channels c_i, before it c_{i-1}, residual blocks b_i; to sympy each of these is one symbol
+# stage i of S: channels c_i, before it c_{i-1}, residual blocks b_i; to sympy each of
+# these is one symbol
 i, S = sp.symbols("i S")
 c, c_before, c_last, b = sp.symbols("c_i c_{i-1} c_S b_i")
-CONVOLUTION, BLOCK, CLASSIFIER = 9 * c_before * c + 2 * c, 2 * (9 * c**2 + 2 * c), 10 * (c_last + 1)
+CONVOLUTION, BLOCK, CLASSIFIER = (
+    9 * c_before * c + 2 * c,
+    2 * (9 * c**2 + 2 * c),
+    10 * (c_last + 1),
+)
 PARAMETERS = sp.Sum(CONVOLUTION + b * BLOCK, (i, 1, S)) + CLASSIFIER
 
 
-def parameters(widths: Sequence[int], blocks: Sequence[int], formula: sp.Expr = PARAMETERS) -> int:
-    """The formula's value for stages of `widths` channels and `blocks` residual blocks, on images of three channels."""
+def parameters(
+    widths: Sequence[int], blocks: Sequence[int], formula: sp.Expr = PARAMETERS
+) -> int:
+    """The formula's value for stages of `widths` channels and `blocks` residual blocks,
+    on images of three channels.
+    """
 
     def terms(total: sp.Sum) -> sp.Expr:
         stages = zip((3, *widths), widths, blocks, strict=False)
-        return sp.Add(*(total.function.subs({c_before: before, c: width, b: n}) for before, width, n in stages))
+        return sp.Add(
+            *(
+                total.function.subs({c_before: before, c: width, b: n})
+                for before, width, n in stages
+            )
+        )
 
-    return int(formula.replace(lambda part: isinstance(part, sp.Sum), terms).subs(c_last, widths[-1]))
+    return int(
+        formula.replace(lambda part: isinstance(part, sp.Sum), terms).subs(
+            c_last, widths[-1]
+        )
+    )
 
 
 def counted(widths: Sequence[int], blocks: Sequence[int]) -> int:
-    """The same, counted on layers of PyTorch and residual blocks of torchvision's ResNet, made without memory."""
+    """The same, counted on layers of PyTorch and residual blocks of torchvision's
+    ResNet, made without memory.
+    """
 
     def norm(channels: int) -> nn.GroupNorm:
         return nn.GroupNorm(1, channels, device="meta")
@@ -36,7 +58,9 @@ def counted(widths: Sequence[int], blocks: Sequence[int]) -> int:
     for before, width, n in zip((3, *widths), widths, blocks, strict=False):
         layers += [nn.Conv2d(before, width, 3, bias=False, device="meta"), norm(width)]
         layers += [BasicBlock(width, width, norm_layer=norm) for _ in range(n)]
-    return sum(parameter.numel() for layer in layers for parameter in layer.parameters())
+    return sum(
+        parameter.numel() for layer in layers for parameter in layer.parameters()
+    )
 
 
 @claim(
@@ -46,9 +70,16 @@ def counted(widths: Sequence[int], blocks: Sequence[int]) -> int:
     domain="1 to 3 stages, widths 1, 2 and 5, 0 to 2 blocks in each",
     claimed=PARAMETERS,
     mutants={
-        "convolutions with a bias": sp.Sum(CONVOLUTION + c + b * (BLOCK + 2 * c), (i, 1, S)) + CLASSIFIER,
-        "blocks of one convolution": sp.Sum(CONVOLUTION + b * BLOCK / 2, (i, 1, S)) + CLASSIFIER,
-        "no gains and biases of the norms": sp.Sum(9 * c_before * c + 18 * b * c**2, (i, 1, S)) + CLASSIFIER,
+        "convolutions with a bias": sp.Sum(
+            CONVOLUTION + c + b * (BLOCK + 2 * c), (i, 1, S)
+        )
+        + CLASSIFIER,
+        "blocks of one convolution": sp.Sum(CONVOLUTION + b * BLOCK / 2, (i, 1, S))
+        + CLASSIFIER,
+        "no gains and biases of the norms": sp.Sum(
+            9 * c_before * c + 18 * b * c**2, (i, 1, S)
+        )
+        + CLASSIFIER,
         "classifier without its bias": PARAMETERS - 10,
     },
 )

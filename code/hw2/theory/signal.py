@@ -1,7 +1,8 @@
 """Task 1: the theory of signal propagation through random layers, and its claims.
 
-For wide layers the pre-activations u are Gaussian, so a layer is described by their variance q and a *variance map*
-q -> n Var(W) E[phi(u)^2] (Poole et al. 2016); gradients follow chi = n Var(W) E[phi'(u)^2] (Schoenholz et al. 2017).
+For wide layers the pre-activations u are Gaussian, so a layer is described by their
+variance q and a *variance map* q -> n Var(W) E[phi(u)^2] (Poole et al. 2016); gradients
+follow chi = n Var(W) E[phi'(u)^2] (Schoenholz et al. 2017).
 """
 
 import math
@@ -24,7 +25,9 @@ CHI = 4 * n / (3 * sp.sqrt(2 * sp.pi * q))
 SATURATION = sp.erfc(sp.atanh(a) / sp.sqrt(2 * q))
 FLOAT32_MAX = torch.finfo(torch.float32).max
 
-GRID = np.linspace(-12, 12, 4800)  # an even number: the kink of ReLU lies between two points
+GRID = np.linspace(
+    -12, 12, 4800
+)  # an even number: the kink of ReLU lies between two points
 DENSITY = np.exp(-(GRID**2) / 2) / math.sqrt(2 * math.pi) * (GRID[1] - GRID[0])
 
 # activation, its derivative
@@ -36,16 +39,20 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 
 
 def gaussian_mean(f: Callable[[np.ndarray], np.ndarray], variance: float) -> float:
-    """E[f(u)] for u ~ N(0, variance), by the trapezoidal rule on 12 standard deviations each way."""
+    """E[f(u)] for u ~ N(0, variance), by the trapezoidal rule on 12 standard deviations
+    each way.
+    """
     return float(np.sum(DENSITY * f(math.sqrt(variance) * GRID)))
 
 
 @dataclass(frozen=True)
 class MeanField:
-    """What mean-field theory says of a scheme, in natural logarithms; unit normal weights leave the range of floats.
+    """What mean-field theory says of a scheme, in natural logarithms; unit normal
+    weights leave the range of floats.
 
-    `log_std`: log of the units' standard deviation, layers 1 to depth. `log_gradient`: log of the gradient's norm
-    relative to the last layer's, layers 0 to depth. `variance`: q of the pre-activations, layers 1 to depth.
+    `log_std`: log of the units' standard deviation, layers 1 to depth. `log_gradient`:
+    log of the gradient's norm relative to the last layer's, layers 0 to depth.
+    `variance`: q of the pre-activations, layers 1 to depth.
     """
 
     log_std: np.ndarray
@@ -54,40 +61,62 @@ class MeanField:
 
 
 @cache
-def mean_field(scheme: signal.Scheme, width: int = signal.WIDTH, depth: int = signal.DEPTH) -> MeanField:
-    """Iterate the variance map from an input of variance 1, and the gradient's factors back from the last layer."""
+def mean_field(
+    scheme: signal.Scheme, width: int = signal.WIDTH, depth: int = signal.DEPTH
+) -> MeanField:
+    """Iterate the variance map from an input of variance 1, and the gradient's factors
+    back from the last layer.
+    """
     phi, slope = ACTIVATIONS[scheme.activation]
     gain = width * scheme.scale**2 * (1 / 3 if scheme.uniform else 1)  # n Var(W)
     square, log_std, log_chi, variance = 1.0, [], [], []
     for _ in range(depth):
         variance.append(gain * square)
-        square, mean = (gaussian_mean(f, variance[-1]) for f in (lambda u: phi(u) ** 2, phi))
+        square, mean = (
+            gaussian_mean(f, variance[-1]) for f in (lambda u: phi(u) ** 2, phi)
+        )
         log_std.append(0.5 * math.log(square - mean**2))
-        log_chi.append(0.5 * math.log(gain * gaussian_mean(lambda u: slope(u) ** 2, variance[-1])))
-    return MeanField(np.array(log_std), np.cumsum([0.0, *log_chi[::-1]])[::-1], np.array(variance))
+        log_chi.append(
+            0.5 * math.log(gain * gaussian_mean(lambda u: slope(u) ** 2, variance[-1]))
+        )
+    return MeanField(
+        np.array(log_std), np.cumsum([0.0, *log_chi[::-1]])[::-1], np.array(variance)
+    )
 
 
 def tanh_saturation(variance: float, threshold: float = 0.99) -> float:
-    """Predicted share of tanh units beyond the threshold for pre-activations of this variance."""
+    """Predicted share of tanh units beyond the threshold for pre-activations of this
+    variance.
+    """
     return float(SATURATION.subs({a: threshold, q: variance}))
 
 
 def gaussian_second_moment(width: int) -> sp.Expr:
-    """E[(sum_j a_j x_j)^2] for independent standard normal a_j, expanded symbolically; a function of x_1 .. x_width."""
+    """E[(sum_j a_j x_j)^2] for independent standard normal a_j, expanded symbolically;
+    a function of x_1 .. x_width.
+    """
     weights, x = sp.symbols(f"a1:{width + 1}"), sp.symbols(f"x1:{width + 1}")
     square = sp.Poly(sum(w * v for w, v in zip(weights, x, strict=True)) ** 2, *weights)
-    return sum(c * math.prod((1, 0, 1)[k] for k in powers) for powers, c in square.terms())
+    return sum(
+        c * math.prod((1, 0, 1)[k] for k in powers) for powers, c in square.terms()
+    )
 
 
 def one_layer_gain(width: int) -> sp.Expr:
-    """E[|y|^2 / n] / (|x|^2 / n) of one linear layer of unit normal weights, symbolically for the given width."""
+    """E[|y|^2 / n] / (|x|^2 / n) of one linear layer of unit normal weights,
+    symbolically for the given width.
+    """
     x = sp.symbols(f"x1:{width + 1}")
     return sp.simplify(width * gaussian_second_moment(width) / sum(v**2 for v in x))
 
 
 def gaussian_integral(f: sp.Expr, u: sp.Symbol, low: sp.Expr = -sp.oo) -> sp.Expr:
     """E[f(u); u > low] for u ~ N(0, q), symbolically."""
-    return sp.simplify(sp.integrate(f * sp.exp(-(u**2) / (2 * q)) / sp.sqrt(2 * sp.pi * q), (u, low, sp.oo)))
+    return sp.simplify(
+        sp.integrate(
+            f * sp.exp(-(u**2) / (2 * q)) / sp.sqrt(2 * sp.pi * q), (u, low, sp.oo)
+        )
+    )
 
 
 @claim(
@@ -96,11 +125,17 @@ def gaussian_integral(f: sp.Expr, u: sp.Symbol, low: sp.Expr = -sp.oo) -> sp.Exp
     method="sympy",
     domain="one layer, width 1 to 4, any input; induction over the layers",
     claimed=n ** (layer / 2),
-    mutants={"n per layer": n**layer, "half the connections": (n / 2) ** (layer / 2), "additive": sp.sqrt(layer * n)},
+    mutants={
+        "n per layer": n**layer,
+        "half the connections": (n / 2) ** (layer / 2),
+        "additive": sp.sqrt(layer * n),
+    },
 )
 def check_growth(std: sp.Expr) -> bool:
     gain = sp.simplify(std.subs(layer, layer + 1) ** 2 / std**2)
-    return std.subs(layer, 0) == 1 and all(gain.subs(n, width) == one_layer_gain(width) for width in range(1, 5))
+    return std.subs(layer, 0) == 1 and all(
+        gain.subs(n, width) == one_layer_gain(width) for width in range(1, 5)
+    )
 
 
 @claim(
@@ -124,7 +159,10 @@ def check_overflow(predicted: sp.Expr) -> bool:
 
 @cache
 def _measured_overflow() -> dict[int, float]:
-    return {w: float(np.mean(signal.overflow_layers(w, networks=32, depth=50))) for w in (64, 128, 256, 512)}
+    return {
+        w: float(np.mean(signal.overflow_layers(w, networks=32, depth=50)))
+        for w in (64, 128, 256, 512)
+    }
 
 
 @claim(
@@ -133,15 +171,22 @@ def _measured_overflow() -> dict[int, float]:
     method="sympy; Monte Carlo within 4 standard errors",
     domain="width 1 to 4; width 512, 10,000 products",
     claimed=sp.sqrt(n),
-    mutants={"half the connections": sp.sqrt(n / 2), "one connection less": sp.sqrt(n - 1), "variance": n},
+    mutants={
+        "half the connections": sp.sqrt(n / 2),
+        "one connection less": sp.sqrt(n - 1),
+        "variance": n,
+    },
 )
 def check_std(std: sp.Expr) -> bool:
     measured = signal.product_statistics(width=512, products=10_000)
     exact = all(
-        std.subs(n, width) ** 2 == gaussian_second_moment(width).subs({f"x{i + 1}": 1 for i in range(width)})
+        std.subs(n, width) ** 2
+        == gaussian_second_moment(width).subs({f"x{i + 1}": 1 for i in range(width)})
         for width in range(1, 5)
     )
-    return exact and abs(float(std.subs(n, 512)) - measured.std) < 4 * measured.std_error
+    return (
+        exact and abs(float(std.subs(n, 512)) - measured.std) < 4 * measured.std_error
+    )
 
 
 @claim(
@@ -158,8 +203,12 @@ def check_std(std: sp.Expr) -> bool:
 )
 def check_walk(variance: sp.Expr) -> bool:
     for width in (2, 10, 64, 512):
-        mean, square = (stats.chi2(width).expect(lambda v, k=k: np.log(v) ** k) for k in (1, 2))
-        if not math.isclose(float(variance.subs({n: width, layer: 1})), square - mean**2, rel_tol=1e-6):
+        mean, square = (
+            stats.chi2(width).expect(lambda v, k=k: np.log(v) ** k) for k in (1, 2)
+        )
+        if not math.isclose(
+            float(variance.subs({n: width, layer: 1})), square - mean**2, rel_tol=1e-6
+        ):
             return False
     width, depth, networks = 32, 10, 20_000
     logs = _walk(width, depth, networks)
@@ -191,7 +240,11 @@ def _walk(width: int, depth: int, networks: int) -> np.ndarray:
 def check_saturation(share: sp.Expr) -> bool:
     formula = sp.lambdify((a, q), share, "scipy")
     return all(
-        math.isclose(formula(t, v), 2 * stats.norm.sf(math.atanh(t), scale=math.sqrt(v)), rel_tol=1e-9)
+        math.isclose(
+            formula(t, v),
+            2 * stats.norm.sf(math.atanh(t), scale=math.sqrt(v)),
+            rel_tol=1e-9,
+        )
         for t in (0.5, 0.9, 0.99)
         for v in (0.5, 5.0, 50.0, 500.0)
     )
@@ -203,11 +256,18 @@ def check_saturation(share: sp.Expr) -> bool:
     method="sympy integral",
     domain="any fan-in and fan-out",
     claimed=2 / (fan_in + fan_out),
-    mutants={"bound squared": 6 / (fan_in + fan_out), "fan-in only": 1 / fan_in, "half": 1 / (fan_in + fan_out)},
+    mutants={
+        "bound squared": 6 / (fan_in + fan_out),
+        "fan-in only": 1 / fan_in,
+        "half": 1 / (fan_in + fan_out),
+    },
 )
 def check_xavier(variance: sp.Expr) -> bool:
     w, bound = sp.Symbol("w"), sp.sqrt(6 / (fan_in + fan_out))
-    return sp.simplify(sp.integrate(w**2 / (2 * bound), (w, -bound, bound)) - variance) == 0
+    return (
+        sp.simplify(sp.integrate(w**2 / (2 * bound), (w, -bound, bound)) - variance)
+        == 0
+    )
 
 
 @claim(
@@ -216,16 +276,25 @@ def check_xavier(variance: sp.Expr) -> bool:
     method="sympy series with Gaussian moments; quadrature",
     domain="q -> 0",
     claimed=q - 2 * q**2,
-    mutants={"half the loss": q - q**2, "fourth moment forgotten": q - sp.Rational(2, 3) * q**2, "no loss": q},
+    mutants={
+        "half the loss": q - q**2,
+        "fourth moment forgotten": q - sp.Rational(2, 3) * q**2,
+        "no loss": q,
+    },
 )
 def check_tanh_map(image: sp.Expr) -> bool:
     u, t = sp.symbols("u t")
     square = sp.Poly(sp.series(sp.tanh(u), u, 0, 6).removeO() ** 2, u)
-    moments = sum(c * sp.factorial2(k - 1) * t ** (k // 2) for (k,), c in square.terms())
+    moments = sum(
+        c * sp.factorial2(k - 1) * t ** (k // 2) for (k,), c in square.terms()
+    )
     second_order = sp.series(moments, t, 0, 3).removeO().subs(t, q)
     small = 1e-3
     exact = gaussian_mean(lambda u: np.tanh(u) ** 2, small)
-    return sp.expand(second_order - image) == 0 and abs(exact - float(image.subs(q, small))) < 10 * small**3
+    return (
+        sp.expand(second_order - image) == 0
+        and abs(exact - float(image.subs(q, small))) < 10 * small**3
+    )
 
 
 @claim(
@@ -234,10 +303,16 @@ def check_tanh_map(image: sp.Expr) -> bool:
     method="variance map iterated by quadrature, within 1 %",
     domain="layer 10,000",
     claimed=1 / (2 * layer),
-    mutants={"twice": 1 / layer, "half": 1 / (4 * layer), "square root": 1 / sp.sqrt(2 * layer)},
+    mutants={
+        "twice": 1 / layer,
+        "half": 1 / (4 * layer),
+        "square root": 1 / sp.sqrt(2 * layer),
+    },
 )
 def check_tanh_decay(variance: sp.Expr) -> bool:
-    return math.isclose(float(variance.subs(layer, 10_000)), _deep_tanh_variance(10_000), rel_tol=0.01)
+    return math.isclose(
+        float(variance.subs(layer, 10_000)), _deep_tanh_variance(10_000), rel_tol=0.01
+    )
 
 
 @cache
@@ -263,17 +338,27 @@ def check_kaiming(std: sp.Expr) -> bool:
 
 @claim(
     "eq-t1-relu-decay",
-    "standard deviation after $\\ell$ layers of Xavier with ReLU, relative to the first",
+    (
+        "standard deviation after $\\ell$ layers of Xavier with ReLU, relative to the "
+        "first"
+    ),
     method="sympy integral",
     domain="any width, any variance q; induction over the layers",
     claimed=2 ** (-layer / 2),
-    mutants={"variance": 2**-layer, "no decay": sp.Integer(1), "quarter": 2 ** (-layer / 4)},
+    mutants={
+        "variance": 2**-layer,
+        "no decay": sp.Integer(1),
+        "quarter": 2 ** (-layer / 4),
+    },
 )
 def check_relu_decay(std: sp.Expr) -> bool:
     u = sp.Symbol("u", real=True)
     xavier = 2 / (n + n)
     gain = n * xavier * gaussian_integral(u**2, u, 0) / q
-    return std.subs(layer, 0) == 1 and sp.simplify(std.subs(layer, layer + 1) ** 2 / std**2 - gain) == 0
+    return (
+        std.subs(layer, 0) == 1
+        and sp.simplify(std.subs(layer, layer + 1) ** 2 / std**2 - gain) == 0
+    )
 
 
 @claim(
@@ -289,25 +374,38 @@ def check_relu_decay(std: sp.Expr) -> bool:
     },
 )
 def check_chi(chi: sp.Expr) -> bool:
-    t = sp.Symbol("t")  # t = tanh u turns the integral of (1 - tanh^2)^2 du into one of 1 - t^2 dt
+    t = sp.Symbol(
+        "t"
+    )  # t = tanh u turns the integral of (1 - tanh^2)^2 du into one of 1 - t^2 dt
     area = sp.integrate(1 - t**2, (t, -1, 1))
     slope = ACTIVATIONS["tanh"][1]
     limit = sp.limit(chi * sp.sqrt(q) / n, q, sp.oo)
     exact = all(
-        math.isclose(float(chi.subs({n: 1, q: v})), gaussian_mean(lambda x: slope(x) ** 2, v), rel_tol=0.01)
+        math.isclose(
+            float(chi.subs({n: 1, q: v})),
+            gaussian_mean(lambda x: slope(x) ** 2, v),
+            rel_tol=0.01,
+        )
         for v in (200.0, 500.0, 2000.0)
     )
     return exact and sp.simplify(limit - area / sp.sqrt(2 * sp.pi)) == 0
 
 
-def predictions(schemes: tuple[signal.Scheme, ...] = signal.SCHEMES) -> dict[str, MeanField]:
+def predictions(
+    schemes: tuple[signal.Scheme, ...] = signal.SCHEMES,
+) -> dict[str, MeanField]:
     """Mean-field theory for each scheme of the study, by the scheme's name."""
-    return {old.name: mean_field(new) for old, new in zip(signal.SCHEMES, schemes, strict=True)}
+    return {
+        old.name: mean_field(new)
+        for old, new in zip(signal.SCHEMES, schemes, strict=True)
+    }
 
 
 def _changed(name: str, **changes: object) -> dict[str, MeanField]:
     """The predictions with one scheme computed wrongly."""
-    return predictions(tuple(replace(s, **changes) if s.name == name else s for s in signal.SCHEMES))
+    return predictions(
+        tuple(replace(s, **changes) if s.name == name else s for s in signal.SCHEMES)
+    )
 
 
 @claim(
@@ -317,21 +415,37 @@ def _changed(name: str, **changes: object) -> dict[str, MeanField]:
     domain="64 networks of each scheme, every layer, in the range of float32",
     claimed=predictions(),
     mutants={
-        "Kaiming gain for Xavier": _changed("Xavier, ReLU", scale=signal.SCHEMES[4].scale * math.sqrt(2)),
-        "Xavier gain for Kaiming": _changed("Kaiming, ReLU", scale=signal.SCHEMES[5].scale / math.sqrt(2)),
+        "Kaiming gain for Xavier": _changed(
+            "Xavier, ReLU", scale=signal.SCHEMES[4].scale * math.sqrt(2)
+        ),
+        "Xavier gain for Kaiming": _changed(
+            "Kaiming, ReLU", scale=signal.SCHEMES[5].scale / math.sqrt(2)
+        ),
         "uniform taken for normal": _changed("Xavier, tanh", uniform=False),
         "tanh taken for linear": _changed("Xavier, tanh", activation="linear"),
-        "1 % off per layer": _changed("normalized, linear", scale=signal.SCHEMES[1].scale * 1.01),
+        "1 % off per layer": _changed(
+            "normalized, linear", scale=signal.SCHEMES[1].scale * 1.01
+        ),
     },
 )
 def check_schemes(predicted: dict[str, MeanField]) -> bool:
-    return all(inside_band(signal.study(seeds=64)[name], field) for name, field in predicted.items())
+    return all(
+        inside_band(signal.study(seeds=64)[name], field)
+        for name, field in predicted.items()
+    )
 
 
 def inside_band(trace: signal.Trace, field: MeanField) -> bool:
-    """Whether a prediction lies in the central 95 % of the seeds at every layer that float32 can hold."""
-    limit = math.log(FLOAT32_MAX) - math.log(10)  # single units exceed the standard deviation severalfold
-    for measured, log in ((trace.std, field.log_std), (trace.gradient[:, :-1], field.log_gradient[:-1])):
+    """Whether a prediction lies in the central 95 % of the seeds at every layer that
+    float32 can hold.
+    """
+    limit = math.log(FLOAT32_MAX) - math.log(
+        10
+    )  # single units exceed the standard deviation severalfold
+    for measured, log in (
+        (trace.std, field.log_std),
+        (trace.gradient[:, :-1], field.log_gradient[:-1]),
+    ):
         usable = np.abs(log) < limit
         low, high = np.log(np.quantile(measured[:, usable], (0.025, 0.975), axis=0))
         if not ((low <= log[usable]) & (log[usable] <= high)).all():

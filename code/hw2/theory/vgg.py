@@ -1,6 +1,8 @@
-"""Question 6: VGG-11 from its layer rules (Simonyan and Zisserman 2015, configuration A), computed with sympy.
+"""Question 6: VGG-11 from its layer rules (Simonyan and Zisserman 2015, configuration
+A), computed with sympy.
 
-A square input of H x H pixels is assumed throughout; sizes and parameter counts are exact integers.
+A square input of H x H pixels is assumed throughout; sizes and parameter counts are
+exact integers.
 """
 
 from collections.abc import Iterator
@@ -15,18 +17,23 @@ from torchvision.models import vgg11
 from hw2.claims import claim
 
 M, N, H, P, S = sp.symbols("M N H P S", positive=True, integer=True)
-C_in, n_in, n_out = sp.symbols(r"C_{\mathrm{in}} n_{\mathrm{in}} n_{\mathrm{out}}", positive=True, integer=True)
+C_in, n_in, n_out = sp.symbols(
+    r"C_{\mathrm{in}} n_{\mathrm{in}} n_{\mathrm{out}}", positive=True, integer=True
+)
 
 ARCHITECTURE = (
-    "CONV3-64", "ReLU", "POOL2", "CONV3-128", "ReLU", "POOL2", "CONV3-256", "ReLU", "CONV3-256", "ReLU", "POOL2",
-    "CONV3-512", "ReLU", "CONV3-512", "ReLU", "POOL2", "CONV3-512", "ReLU", "CONV3-512", "ReLU", "POOL2",
-    "FC-4096", "FC-4096", "FC-1000", "SOFTMAX",
+    "CONV3-64", "ReLU", "POOL2", "CONV3-128", "ReLU", "POOL2", "CONV3-256", "ReLU",
+    "CONV3-256", "ReLU", "POOL2", "CONV3-512", "ReLU", "CONV3-512", "ReLU", "POOL2",
+    "CONV3-512", "ReLU", "CONV3-512", "ReLU", "POOL2", "FC-4096", "FC-4096", "FC-1000",
+    "SOFTMAX",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What each kind of layer does to the size of its input, and how many parameters it has."""
+    """What each kind of layer does to the size of its input, and how many parameters it
+    has.
+    """
 
     conv_size: sp.Expr
     conv_parameters: sp.Expr
@@ -65,15 +72,31 @@ def rows(rules: Rules = RULES, size: int = 224, channels: int = 3) -> list[Row]:
     for layer in ARCHITECTURE:
         shape, parameters = table[-1].shape, 0
         if layer.startswith("CONV"):
-            kernel, filters = (int(number) for number in layer.removeprefix("CONV").split("-"))
-            at = {H: shape[0], M: kernel, P: rules.padding, S: 1, C_in: shape[2], N: filters}
-            side, parameters = int(rules.conv_size.subs(at)), int(rules.conv_parameters.subs(at))
+            kernel, filters = (
+                int(number) for number in layer.removeprefix("CONV").split("-")
+            )
+            at = {
+                H: shape[0],
+                M: kernel,
+                P: rules.padding,
+                S: 1,
+                C_in: shape[2],
+                N: filters,
+            }
+            side, parameters = (
+                int(rules.conv_size.subs(at)),
+                int(rules.conv_parameters.subs(at)),
+            )
             shape = (side, side, filters)
         elif layer.startswith("POOL"):
             side = int(rules.pool_size.subs(H, shape[0]))
             shape = (side, side, shape[2])
         elif layer.startswith("FC"):
-            inputs = rules.flatten_size.subs({H: shape[0], C_in: shape[2]}) if len(shape) == 3 else shape[0]
+            inputs = (
+                rules.flatten_size.subs({H: shape[0], C_in: shape[2]})
+                if len(shape) == 3
+                else shape[0]
+            )
             shape = (int(layer.removeprefix("FC-")),)
             parameters = int(rules.fc_parameters.subs({n_in: inputs, n_out: shape[0]}))
         table.append(Row(layer, shape, parameters))
@@ -91,20 +114,28 @@ def fc_total(table: list[Row]) -> int:
 
 
 def lost_columns(size: int) -> Iterator[tuple[int, int, int]]:
-    """(input size, output size, columns dropped) of each pooling layer for a `size` x `size` image."""
+    """(input size, output size, columns dropped) of each pooling layer for a `size` x
+    `size` image.
+    """
     for before, after in pairwise(rows(size=size)):
         if after.layer == "POOL2":
             yield before.shape[0], after.shape[0], before.shape[0] - 2 * after.shape[0]
 
 
 def torchvision_rows() -> list[Row]:
-    """The same table read off `torchvision.models.vgg11` by running it on the meta device (shapes, no numbers)."""
+    """The same table read off `torchvision.models.vgg11` by running it on the meta
+    device (shapes, no numbers).
+    """
     with torch.device("meta"):
         network, image = vgg11(), torch.empty(1, 3, 224, 224)
     table = [Row("INPUT", (224, 224, 3), 0)]
 
     def record(module: nn.Module, _: tuple, output: torch.Tensor) -> None:
-        shape = tuple(output.shape[1:]) if output.ndim == 2 else (*output.shape[2:], output.shape[1])
+        shape = (
+            tuple(output.shape[1:])
+            if output.ndim == 2
+            else (*output.shape[2:], output.shape[1])
+        )
         name = {
             nn.Conv2d: lambda: f"CONV{module.kernel_size[0]}-{module.out_channels}",
             nn.ReLU: lambda: "ReLU",
@@ -114,7 +145,10 @@ def torchvision_rows() -> list[Row]:
         table.append(Row(name, shape, sum(p.numel() for p in module.parameters())))
 
     linear = [module for module in network.classifier if isinstance(module, nn.Linear)]
-    for module in (*network.features, *linear):  # the assignment's table has no ReLU or dropout between its FC layers
+    for module in (
+        *network.features,
+        *linear,
+    ):  # the assignment's table has no ReLU or dropout between its FC layers
         module.register_forward_hook(record)
     network.eval()(image)
     return [*table, Row("SOFTMAX", (1000,), 0)]
@@ -126,7 +160,9 @@ def counted(module: type[nn.Module], *arguments: int) -> int:
 
 
 def output_side(layer: nn.Module, channels: int, side: int) -> int:
-    """Side of a layer's output for a `side` x `side` input, by PyTorch on the meta device."""
+    """Side of a layer's output for a `side` x `side` input, by PyTorch on the meta
+    device.
+    """
     return layer(torch.empty(1, channels, side, side, device="meta")).shape[-1]
 
 
@@ -146,7 +182,9 @@ def check_conv_size(size: sp.Expr) -> bool:
     formula = sp.lambdify((M, P, S, H), size, "math")
     cases = product(range(1, 6), range(3), range(1, 4), range(5, 13))
     return all(
-        formula(m, p, s, h) == output_side(nn.Conv2d(1, 1, m, s, p, device="meta"), 1, h) for m, p, s, h in cases
+        formula(m, p, s, h)
+        == output_side(nn.Conv2d(1, 1, m, s, p, device="meta"), 1, h)
+        for m, p, s, h in cases
     )
 
 
@@ -177,7 +215,9 @@ def check_conv_parameters(parameters: sp.Expr) -> bool:
     mutants={"ceil instead of floor": sp.ceiling(H / 2), "stride 1": H - 1},
 )
 def check_pool(size: sp.Expr) -> bool:
-    return all(size.subs(H, h) == output_side(nn.MaxPool2d(2), 1, h) for h in range(2, 65))
+    return all(
+        size.subs(H, h) == output_side(nn.MaxPool2d(2), 1, h) for h in range(2, 65)
+    )
 
 
 @claim(
@@ -190,7 +230,10 @@ def check_pool(size: sp.Expr) -> bool:
 )
 def check_fc(parameters: sp.Expr) -> bool:
     formula = sp.lambdify((n_in, n_out), parameters, "math")
-    return all(formula(a, b) == counted(nn.Linear, a, b) for a, b in product(range(1, 9), repeat=2))
+    return all(
+        formula(a, b) == counted(nn.Linear, a, b)
+        for a, b in product(range(1, 9), repeat=2)
+    )
 
 
 @claim(
@@ -200,7 +243,9 @@ def check_fc(parameters: sp.Expr) -> bool:
     domain=f"all {len(ARCHITECTURE) + 1} rows, dimension and parameters",
     claimed=rows(),
     mutants={
-        "bias dropped": rows(replace(RULES, conv_parameters=M * M * C_in * N, fc_parameters=n_in * n_out)),
+        "bias dropped": rows(
+            replace(RULES, conv_parameters=M * M * C_in * N, fc_parameters=n_in * n_out)
+        ),
         "padding 0": rows(replace(RULES, padding=0)),
         "flattened to one number per channel": rows(replace(RULES, flatten_size=C_in)),
         "pooling with stride 1": rows(replace(RULES, pool_size=H - 1)),
@@ -217,7 +262,9 @@ def check_table(table: list[Row]) -> bool:
     domain="the network of the question",
     claimed=sp.Integer(total(rows())),
     mutants={
-        "bias dropped": sp.Integer(total(rows(replace(RULES, conv_parameters=M * M * C_in * N)))),
+        "bias dropped": sp.Integer(
+            total(rows(replace(RULES, conv_parameters=M * M * C_in * N)))
+        ),
         "padding 0": sp.Integer(total(rows(replace(RULES, padding=0)))),
     },
 )
@@ -232,8 +279,12 @@ def check_total(parameters: sp.Integer) -> bool:
     domain="the network of the question",
     claimed=sp.Rational(fc_total(rows()), total(rows())),
     mutants={
-        "first fully connected layer only": sp.Rational(counted(nn.Linear, 7 * 7 * 512, 4096), total(rows())),
-        "ratio to the convolutions": sp.Rational(fc_total(rows()), total(rows()) - fc_total(rows())),
+        "first fully connected layer only": sp.Rational(
+            counted(nn.Linear, 7 * 7 * 512, 4096), total(rows())
+        ),
+        "ratio to the convolutions": sp.Rational(
+            fc_total(rows()), total(rows()) - fc_total(rows())
+        ),
     },
 )
 def check_share(share: sp.Rational) -> bool:

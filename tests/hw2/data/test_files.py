@@ -1,4 +1,6 @@
-"""Finding and verifying data files: folder, mirror, source, in this order, and nothing unverified."""
+"""Finding and verifying data files: folder, mirror, source, in this order, and nothing
+unverified.
+"""
 
 import hashlib
 import urllib.error
@@ -15,10 +17,18 @@ def fail(path):
 
 
 def make(fetch=fail):
-    return data.DataFile("set.bin", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "the official source", fetch)
+    return data.DataFile(
+        "set.bin",
+        hashlib.sha256(CONTENT).hexdigest(),
+        len(CONTENT),
+        "the official source",
+        fetch,
+    )
 
 
-def test_the_data_folder_comes_before_the_mirror_and_the_mirror_before_the_source(places):
+def test_the_data_folder_comes_before_the_mirror_and_the_mirror_before_the_source(
+    places,
+):
     fetched = make(lambda path: path.write_bytes(CONTENT))
     for place in ("mirror", "data"):
         (places / place / "set.bin").write_bytes(CONTENT)
@@ -26,7 +36,10 @@ def test_the_data_folder_comes_before_the_mirror_and_the_mirror_before_the_sourc
 
 
 def test_what_the_source_gives_is_kept_in_the_data_folder(places):
-    assert data.locate(make(lambda path: path.write_bytes(CONTENT))) == places / "data" / "set.bin"
+    assert (
+        data.locate(make(lambda path: path.write_bytes(CONTENT)))
+        == places / "data" / "set.bin"
+    )
     assert data.locate(make(fail)).read_bytes() == CONTENT
     assert [file.name for file in (places / "data").iterdir()] == ["set.bin"]
 
@@ -40,9 +53,15 @@ def test_a_mirror_may_be_a_url(places, monkeypatch):
 @pytest.mark.parametrize("place", ["data", "mirror"])
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(CONTENT[:-1], "truncated or another file"), (b"bad  content\n", "damaged or another file"), (b"", "0 bytes")],
+    [
+        (CONTENT[:-1], "truncated or another file"),
+        (b"bad  content\n", "damaged or another file"),
+        (b"", "0 bytes"),
+    ],
 )
-def test_a_bad_file_is_refused_with_its_name_and_left_alone(places, place, content, message):
+def test_a_bad_file_is_refused_with_its_name_and_left_alone(
+    places, place, content, message
+):
     file = places / place / "set.bin"
     file.write_bytes(content)
     with pytest.raises(data.DataError, match=message) as error:
@@ -52,7 +71,9 @@ def test_a_bad_file_is_refused_with_its_name_and_left_alone(places, place, conte
 
 
 def test_a_bad_download_is_refused_and_leaves_nothing(places):
-    with pytest.raises(data.DataError, match="the official source has 3 bytes, expected 13"):
+    with pytest.raises(
+        data.DataError, match="the official source has 3 bytes, expected 13"
+    ):
         data.locate(make(lambda path: path.write_bytes(b"bad")))
     assert list((places / "data").iterdir()) == []
 
@@ -60,6 +81,12 @@ def test_a_bad_download_is_refused_and_leaves_nothing(places):
 def test_without_any_source_the_error_says_what_to_put_where(places):
     with pytest.raises(data.DataError) as error:
         data.locate(make())
-    for part in ("set.bin not found", str(places / "data"), "HW2_DATA_MIRROR", "no network", make().sha256):
+    for part in (
+        "set.bin not found",
+        str(places / "data"),
+        "HW2_DATA_MIRROR",
+        "no network",
+        make().sha256,
+    ):
         assert part in str(error.value)
     assert list((places / "data").iterdir()) == []

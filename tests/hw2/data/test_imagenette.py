@@ -1,4 +1,6 @@
-"""The Imagenette module on small archives made here: what is decoded, what is refused, and what is kept."""
+"""The Imagenette module on small archives made here: what is decoded, what is refused,
+and what is kept.
+"""
 
 import hashlib
 import io
@@ -24,10 +26,14 @@ def jpeg(seed, mode="RGB", size=(80, 64)):
 
 
 def images():
-    """Names and contents of an archive: 2 training images and 1 test image of each class, of all modes and shapes."""
+    """Names and contents of an archive: 2 training images and 1 test image of each
+    class, of all modes and shapes.
+    """
     modes, sizes = ("RGB", "L", "CMYK"), ((80, 64), (64, 64), (30, 90))
     return {
-        f"set/{part}/{folder}/{number}.JPEG": jpeg((place, number), modes[place % 3], sizes[(place + number) % 3])
+        f"set/{part}/{folder}/{number}.JPEG": jpeg(
+            (place, number), modes[place % 3], sizes[(place + number) % 3]
+        )
         for place, folder in enumerate(FOLDERS)
         for part, count in (("train", 2), ("val", 1))
         for number in range(count)
@@ -92,7 +98,9 @@ def test_images_are_what_torchvision_makes_of_them(tmp_path, mode):
     found = decode(tmp_path, pack(images(), mode=mode))
     transform = transforms.Compose([transforms.Resize((64, 64)), transforms.ToTensor()])
     for part, expected in COUNTS.items():
-        pixels, labels = zip(*datasets.ImageFolder(tmp_path / "set" / part, transform), strict=True)
+        pixels, labels = zip(
+            *datasets.ImageFolder(tmp_path / "set" / part, transform), strict=True
+        )
         assert len(found[part]) == expected
         assert torch.equal(found[part].images.float() / 255, torch.stack(pixels))
         assert found[part].labels.tolist() == list(labels)
@@ -101,7 +109,9 @@ def test_images_are_what_torchvision_makes_of_them(tmp_path, mode):
 def test_the_classes_are_those_of_torchvision_in_the_order_of_the_assignment():
     from torchvision.datasets import Imagenette
 
-    assert {folder: names[0] for folder, names in Imagenette._WNID_TO_CLASS.items()} == imagenette.CLASSES
+    assert {
+        folder: names[0] for folder, names in Imagenette._WNID_TO_CLASS.items()
+    } == imagenette.CLASSES
     assert sorted(FOLDERS) == FOLDERS
     assert imagenette.NAMES[:3] == ("tench", "English springer", "cassette player")
 
@@ -109,15 +119,34 @@ def test_the_classes_are_those_of_torchvision_in_the_order_of_the_assignment():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (member("/set/train/n01440764/9.JPEG"), "/set/train/n01440764/9.JPEG leads out of the archive"),
+        (
+            member("/set/train/n01440764/9.JPEG"),
+            "/set/train/n01440764/9.JPEG leads out of the archive",
+        ),
         (member("set/train/../../../9.JPEG"), "leads out of the archive"),
-        (member("set/train/n01440764/9.JPEG", tarfile.SYMTYPE, linkname="/etc/passwd"), "is a link or a device"),
-        (member("set/train/n01440764/9.JPEG", tarfile.LNKTYPE, linkname="../../9"), "is a link or a device"),
-        (member("set/train/n01440764/9.JPEG", tarfile.CHRTYPE), "is a link or a device"),
-        (member("set/train/n01440764/9.JPEG", tarfile.FIFOTYPE), "is a link or a device"),
+        (
+            member(
+                "set/train/n01440764/9.JPEG", tarfile.SYMTYPE, linkname="/etc/passwd"
+            ),
+            "is a link or a device",
+        ),
+        (
+            member("set/train/n01440764/9.JPEG", tarfile.LNKTYPE, linkname="../../9"),
+            "is a link or a device",
+        ),
+        (
+            member("set/train/n01440764/9.JPEG", tarfile.CHRTYPE),
+            "is a link or a device",
+        ),
+        (
+            member("set/train/n01440764/9.JPEG", tarfile.FIFOTYPE),
+            "is a link or a device",
+        ),
     ],
 )
-def test_an_archive_with_anything_but_files_inside_itself_is_refused(tmp_path, other, message):
+def test_an_archive_with_anything_but_files_inside_itself_is_refused(
+    tmp_path, other, message
+):
     with pytest.raises(data.DataError, match=message) as error:
         decode(tmp_path, pack(images(), other))
     assert str(tmp_path / "set.tar") in str(error.value)
@@ -138,7 +167,9 @@ def test_the_size_is_bounded(tmp_path, monkeypatch):
     content = pack(images())
     monkeypatch.setattr(imagenette, "LARGEST_ARCHIVE", sum(map(len, images().values())))
     decode(tmp_path, content)
-    monkeypatch.setattr(imagenette, "LARGEST_ARCHIVE", sum(map(len, images().values())) - 1)
+    monkeypatch.setattr(
+        imagenette, "LARGEST_ARCHIVE", sum(map(len, images().values())) - 1
+    )
     with pytest.raises(data.DataError, match=r"set\.tar has more than .* bytes in it"):
         decode(tmp_path, content)
     monkeypatch.undo()
@@ -148,7 +179,13 @@ def test_the_size_is_bounded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda jpeg: jpeg[: len(jpeg) // 2], lambda jpeg: b"no image", lambda jpeg: b"", lambda jpeg: jpeg[20:]]
+    "damage",
+    [
+        lambda jpeg: jpeg[: len(jpeg) // 2],
+        lambda jpeg: b"no image",
+        lambda jpeg: b"",
+        lambda jpeg: jpeg[20:],
+    ],
 )
 def test_a_damaged_image_is_named(tmp_path, damage):
     name = f"set/val/{FOLDERS[3]}/0.JPEG"
@@ -167,7 +204,9 @@ def test_a_truncated_archive_is_refused(tmp_path, mode, share):
 
 
 def test_an_archive_without_one_of_the_parts_is_refused(tmp_path):
-    contents = {name: content for name, content in images().items() if "/val/" not in name}
+    contents = {
+        name: content for name, content in images().items() if "/val/" not in name
+    }
     with pytest.raises(data.DataError, match=r"has no image in val/"):
         decode(tmp_path, pack(contents))
 
@@ -195,18 +234,27 @@ def test_the_official_archive_is_downloaded_by_torchvision(monkeypatch, places):
     monkeypatch.setattr("torchvision.datasets.Imagenette", download)
     digest = hashlib.sha256(content).hexdigest()
     old = imagenette.OFFICIAL
-    monkeypatch.setattr(imagenette, "OFFICIAL", data.DataFile(old.name, digest, len(content), old.source, old.fetch))
+    monkeypatch.setattr(
+        imagenette,
+        "OFFICIAL",
+        data.DataFile(old.name, digest, len(content), old.source, old.fetch),
+    )
     assert len(imagenette.load().train) == COUNTS["train"]
     names = {"imagenette2-160.tgz", "imagenette2-160-64px.safetensors"}
     assert {file.name for file in (places / "data").iterdir()} == names
 
 
-def test_a_download_that_is_not_what_torchvision_expects_is_reported(monkeypatch, places):
+def test_a_download_that_is_not_what_torchvision_expects_is_reported(
+    monkeypatch, places
+):
     def download(*_, **__):
         raise RuntimeError("File not found or corrupted.")
 
     monkeypatch.setattr("torchvision.datasets.Imagenette", download)
-    with pytest.raises(data.DataError, match=r"Imagenette\(size=.*File not found or corrupted.*HW2_DATA_MIRROR"):
+    with pytest.raises(
+        data.DataError,
+        match=r"Imagenette\(size=.*File not found or corrupted.*HW2_DATA_MIRROR",
+    ):
         imagenette.load()
     assert list((places / "data").iterdir()) == []
 
@@ -236,7 +284,10 @@ def test_the_cache_is_read_without_the_archive(monkeypatch, places, publish):
         assert torch.equal(one.labels, other.labels)
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: c[:100], lambda c: b"", lambda c: c[:-1] + b"\1"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda c: c[:-1], lambda c: c[:100], lambda c: b"", lambda c: c[:-1] + b"\1"],
+)
 def test_a_damaged_cache_is_made_again(monkeypatch, places, publish, damage):
     publish(pack(images()))
     first = imagenette.load()
@@ -268,9 +319,13 @@ def test_an_interrupted_decoding_leaves_nothing(monkeypatch, places, publish):
 
 
 def test_the_split_is_a_tenth_of_each_class():
-    labels = torch.arange(10).repeat_interleave(torch.tensor([963, 955, 993, 858, 941, 956, 961, 931, 951, 960]))
+    labels = torch.arange(10).repeat_interleave(
+        torch.tensor([963, 955, 993, 858, 941, 956, 961, 931, 951, 960])
+    )
     training, validation = imagenette.split(labels)
-    assert sorted([*training.tolist(), *validation.tolist()]) == list(range(len(labels)))
+    assert sorted([*training.tolist(), *validation.tolist()]) == list(
+        range(len(labels))
+    )
     counts, whole = torch.bincount(labels[validation]), torch.bincount(labels)
     assert (counts - whole / 10).abs().max() < 1
     assert torch.equal(imagenette.split(labels)[1], validation)
@@ -278,7 +333,10 @@ def test_the_split_is_a_tenth_of_each_class():
 
 
 def test_images_are_taken_by_row():
-    images = imagenette.Images(torch.arange(4 * 3 * 64 * 64).view(4, 3, 64, 64).byte(), torch.tensor([3, 1, 2, 0]))
+    images = imagenette.Images(
+        torch.arange(4 * 3 * 64 * 64).view(4, 3, 64, 64).byte(),
+        torch.tensor([3, 1, 2, 0]),
+    )
     part = images[torch.tensor([2, 0])]
     assert len(part) == 2
     assert part.labels.tolist() == [2, 3]

@@ -17,7 +17,11 @@ def frame():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(1000, 10)), columns=magic.FEATURES)
     frame["class"] = np.where(rng.random(1000) < 0.65, "g", "h")
-    return pd.concat([frame, frame.sample(100, random_state=0)]).sample(frac=1, random_state=1).reset_index(drop=True)
+    return (
+        pd.concat([frame, frame.sample(100, random_state=0)])
+        .sample(frac=1, random_state=1)
+        .reset_index(drop=True)
+    )
 
 
 def parts(frame, seed=211):
@@ -41,7 +45,9 @@ def test_shares_and_strata(frame):
     whole = (frame["class"] == "g").mean()
     for part, share in zip(parts(frame), (0.7, 0.1, 0.2), strict=True):
         assert len(part) / len(frame) == pytest.approx(share, abs=0.02)
-        assert (frame["class"].iloc[part] == "g").mean() == pytest.approx(whole, abs=0.04)
+        assert (frame["class"].iloc[part] == "g").mean() == pytest.approx(
+            whole, abs=0.04
+        )
 
 
 def test_the_seed_decides(frame):
@@ -65,11 +71,17 @@ def archive(name, content):
 @pytest.mark.parametrize("content", [b"no archive", archive("another.txt", "x")])
 def test_an_archive_without_the_data_is_refused(monkeypatch, tmp_path, content):
     monkeypatch.setattr(data, "download", lambda url, path: path.write_bytes(content))
-    with pytest.raises(data.DataError, match=r"is no archive with a magic04.data in it"):
+    with pytest.raises(
+        data.DataError, match=r"is no archive with a magic04.data in it"
+    ):
         magic._fetch(tmp_path / "magic04.data")
 
 
 def test_the_data_is_taken_out_of_the_archive(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "download", lambda url, path: path.write_bytes(archive("magic04.data", "rows")))
+    monkeypatch.setattr(
+        data,
+        "download",
+        lambda url, path: path.write_bytes(archive("magic04.data", "rows")),
+    )
     magic._fetch(tmp_path / "magic04.data")
     assert (tmp_path / "magic04.data").read_text() == "rows"

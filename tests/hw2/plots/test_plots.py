@@ -32,14 +32,21 @@ def test_the_same_figure_gives_the_same_bytes_in_every_commit(folder, monkeypatc
         figure, axes = plt.subplots()
         axes.set_title(r"$\sigma_\ell$ and text")
         plots.show(figure, "fig-a")
-        written.append([(folder / f"fig-a.{kind}").read_bytes() for kind in ("pdf", "png")])
+        written.append(
+            [(folder / f"fig-a.{kind}").read_bytes() for kind in ("pdf", "png")]
+        )
     assert written[0] == written[1]
 
 
 def test_bands_stop_where_floats_end():
     measured = np.full((8, 4), 1.0)
     measured[:, 2:] = np.inf
-    figure = signal_plots.layers({"a": (measured, np.array([0.0, 50.0, 80.0, 100.0]))}, "std", (0.1, 10), first_layer=1)
+    figure = signal_plots.layers(
+        {"a": (measured, np.array([0.0, 50.0, 80.0, 100.0]))},
+        "std",
+        (0.1, 10),
+        first_layer=1,
+    )
     median, theory = figure.axes[0].lines[:2]
     assert list(median.get_xdata()) == [1, 2]
     assert list(theory.get_xdata()) == [1, 2, 3]

@@ -44,7 +44,10 @@ def shapes(count: int, seed: int = 0) -> Images:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 10
     corner = torch.randint(12, 52, (2, count, 1, 1), generator=generator)
-    y, x = (torch.arange(64).view(shape) - c for shape, c in zip([(1, 64, 1), (1, 1, 64)], corner, strict=True))
+    y, x = (
+        torch.arange(64).view(shape) - c
+        for shape, c in zip([(1, 64, 1), (1, 1, 64)], corner, strict=True)
+    )
     square, disc = (y.abs() < 9) & (x.abs() < 9), y**2 + x**2 < 100
     inside = torch.where((labels < 5).view(-1, 1, 1), square, disc)
     ground = 0.4 * torch.rand(count, 3, 64, 64, generator=generator)
@@ -73,9 +76,15 @@ def same(first, second):
     ("change", "message"),
     [
         ({"activation": "step"}, "'step' is unknown, expected one of relu, gelu"),
-        ({"pooling": "minimum"}, "'minimum' is unknown, expected one of average, maximum"),
+        (
+            {"pooling": "minimum"},
+            "'minimum' is unknown, expected one of average, maximum",
+        ),
         ({"optimizer": "adam"}, "'adam' is unknown, expected one of sgd, muon"),
-        ({"augmentation": ("flip", "flop")}, "'flop' is unknown, expected one of shift, crop, flip"),
+        (
+            {"augmentation": ("flip", "flop")},
+            "'flop' is unknown, expected one of shift, crop, flip",
+        ),
         ({"widths": (8, 16)}, "2 widths and 3 numbers of blocks"),
         ({"sides": (64, 4)}, "4 pixels cannot be halved 3 times"),
         ({"groups": 3}, "a stage of 8 channels cannot be normalized in 3 groups"),
@@ -97,7 +106,11 @@ def test_part_three_has_no_augmentation():
 
 # --- model ---
 
-CONFIGS = [TINY, imagenette.PLAIN, replace(TINY, widths=(8, 12), blocks=(0, 3), activation="mish")]
+CONFIGS = [
+    TINY,
+    imagenette.PLAIN,
+    replace(TINY, widths=(8, 12), blocks=(0, 3), activation="mish"),
+]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -142,7 +155,10 @@ def test_bytes_become_floats_in_the_unit_interval():
     assert torch.equal(imagenette.unit(torch.arange(256).byte()), expected)
 
 
-@pytest.mark.parametrize("images", [torch.tensor([0.0, 1.1]), torch.tensor([-0.1, 1]), torch.tensor([0, 255])])
+@pytest.mark.parametrize(
+    "images",
+    [torch.tensor([0.0, 1.1]), torch.tensor([-0.1, 1]), torch.tensor([0, 255])],
+)
 def test_images_of_another_range_are_refused(images):
     with pytest.raises(ValueError, match=r"expected uint8 or floats in \[0, 1\]"):
         imagenette.unit(images)
@@ -151,9 +167,13 @@ def test_images_of_another_range_are_refused(images):
 def test_a_new_network_begins_as_one_without_residual_branches():
     config = replace(TINY, blocks=(0, 0, 0), dropout=0.0)
     deep, flat = network(replace(TINY, dropout=0.0)).eval(), network(config).eval()
-    flat.load_state_dict({name: value for name, value in deep.state_dict().items() if ".4." not in name})
+    flat.load_state_dict(
+        {name: value for name, value in deep.state_dict().items() if ".4." not in name}
+    )
     x = torch.rand(2, 3, 64, 64)
-    blocks = [module for module in deep.modules() if isinstance(module, imagenette.Residual)]
+    blocks = [
+        module for module in deep.modules() if isinstance(module, imagenette.Residual)
+    ]
     for block in blocks:  # x + 0, then the activation once more
         block.activation = nn.Identity()
     torch.testing.assert_close(deep(x), flat(x))
@@ -161,7 +181,11 @@ def test_a_new_network_begins_as_one_without_residual_branches():
 
 def test_residual_blocks_are_skipped_at_their_rate_in_training_only():
     config = replace(TINY, blocks=(1, 1, 1), stochastic_depth=0.4)
-    blocks = [module for module in network(config).modules() if isinstance(module, imagenette.Residual)]
+    blocks = [
+        module
+        for module in network(config).modules()
+        if isinstance(module, imagenette.Residual)
+    ]
     assert [block.skip for block in blocks] == pytest.approx([0, 0.2, 0.4])
     block, x = blocks[2], torch.randn(2000, 16, 1, 1)
     block.activation = nn.Identity()
@@ -170,7 +194,9 @@ def test_residual_blocks_are_skipped_at_their_rate_in_training_only():
     branch = block.train()(x) - x
     skipped = (branch == 0).flatten(1).all(1)
     assert skipped.double().mean().item() == pytest.approx(0.4, abs=0.05)
-    torch.testing.assert_close(branch[~skipped], whole[~skipped] / 0.6, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        branch[~skipped], whole[~skipped] / 0.6, atol=1e-5, rtol=1e-4
+    )
 
 
 # --- augmentation ---
@@ -194,10 +220,14 @@ def test_each_transform_takes_bytes_and_floats_alike_and_stays_in_range(name):
         assert targets.max(1).values.min() == 1
 
 
-@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name not in imagenette.MIXING])
+@pytest.mark.parametrize(
+    "name", [name for name in AUGMENTATIONS if name not in imagenette.MIXING]
+)
 def test_each_image_has_its_own_draw(name):
     torch.manual_seed(0)
-    x, _ = Augmentation([name])(shapes(1).images.repeat(12, 1, 1, 1), torch.zeros(12, dtype=torch.long))
+    x, _ = Augmentation([name])(
+        shapes(1).images.repeat(12, 1, 1, 1), torch.zeros(12, dtype=torch.long)
+    )
     assert len({image.numpy().tobytes() for image in x}) > 1
 
 
@@ -233,11 +263,25 @@ def test_the_share_of_a_class_is_its_share_of_the_image(names):
 
 def test_bfloat16_only_where_it_is_fast(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    for capability, expected in (((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+    for capability, expected in (
+        ((7, 5), torch.float32),
+        ((8, 0), torch.bfloat16),
+        ((9, 0), torch.bfloat16),
+    ):
+        monkeypatch.setattr(
+            torch.cuda, "get_device_capability", lambda device, found=capability: found
+        )
         assert imagenette.compute_type(cuda) == expected
-    for name, expected in (("avx512_bf16", torch.bfloat16), ("amx_bf16", torch.bfloat16), ("avx2", torch.float32)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=name: {found: True, "avx512_f": True})
+    for name, expected in (
+        ("avx512_bf16", torch.bfloat16),
+        ("amx_bf16", torch.bfloat16),
+        ("avx2", torch.float32),
+    ):
+        monkeypatch.setattr(
+            torch.cpu,
+            "get_capabilities",
+            lambda found=name: {found: True, "avx512_f": True},
+        )
         assert imagenette.compute_type(cpu) == expected
     assert imagenette.compute_type(torch.device("mps")) == torch.float32
 
@@ -246,7 +290,10 @@ def test_bfloat16_only_where_it_is_fast(monkeypatch):
 def test_muon_takes_the_steps_of_pytorch(shape):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(shape, generator=generator)
-    ours, theirs = nn.Parameter(start.clone().view(*shape, 1, 1)), nn.Parameter(start.clone())
+    ours, theirs = (
+        nn.Parameter(start.clone().view(*shape, 1, 1)),
+        nn.Parameter(start.clone()),
+    )
     mine = imagenette.Muon([ours], lr=0.1, momentum=0.9, weight_decay=0.05)
     other = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.05)
     for _ in range(4):
@@ -270,9 +317,15 @@ def test_the_average_of_the_weights_follows_them():
     data = shapes(20)
     state = imagenette.build(TINY, 0, data)
     before = copy.deepcopy(state.model["average"])
-    imagenette.step(TINY, state, state.model["network"], *Augmentation(())(data.images, data.labels))
+    imagenette.step(
+        TINY, state, state.model["network"], *Augmentation(())(data.images, data.labels)
+    )
     triples = zip(
-        *(model.parameters() for model in (before, state.model["network"], state.model["average"])), strict=True
+        *(
+            model.parameters()
+            for model in (before, state.model["network"], state.model["average"])
+        ),
+        strict=True,
     )
     for old, weight, average in triples:
         torch.testing.assert_close(average, 0.9 * old + 0.1 * weight)
@@ -297,20 +350,32 @@ def test_an_epoch_shows_each_image_once_in_the_batches_of_the_seed():
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])
 def test_shapes_are_learned(optimizer):
     easy = {"epochs": 20, "weight_decay": 1e-3, "label_smoothing": 0.0, "dropout": 0.0}
-    config = replace(TINY, optimizer=optimizer, learning_rate={"sgd": 0.05, "muon": 0.02}[optimizer], **easy)
+    config = replace(
+        TINY,
+        optimizer=optimizer,
+        learning_rate={"sgd": 0.05, "muon": 0.02}[optimizer],
+        **easy,
+    )
     trained, curves = imagenette.train(config, 1, shapes(300), shapes(50, seed=1))
     assert {len(curve) for curve in curves.values()} == {20}
     assert curves["validation_accuracy"][-1] == 1
     assert curves["train_accuracy"][-1] == 1
     assert curves["train_loss"][-1] < 0.1 < curves["train_loss"][0]
-    again = imagenette.loss_and_accuracy(imagenette.predict(trained, shapes(50, seed=1).images), shapes(50).labels)
+    again = imagenette.loss_and_accuracy(
+        imagenette.predict(trained, shapes(50, seed=1).images), shapes(50).labels
+    )
     assert again == (curves["validation_loss"][-1], 1)
 
 
 def test_the_resolution_grows_over_the_epochs():
-    config, x = replace(TINY, epochs=6, sides=(32, 48, 64)), torch.rand(2, 3, 1, 1).expand(2, 3, 64, 64)
+    config, x = (
+        replace(TINY, epochs=6, sides=(32, 48, 64)),
+        torch.rand(2, 3, 1, 1).expand(2, 3, 64, 64),
+    )
     small = [imagenette.shrink(x, config, epoch) for epoch in range(6)]
-    assert [image.shape[2:] for image in small] == [(side, side) for side in (32, 32, 48, 48, 64, 64)]
+    assert [image.shape[2:] for image in small] == [
+        (side, side) for side in (32, 32, 48, 48, 64, 64)
+    ]
     for image in small:
         torch.testing.assert_close(image, x[:, :, : image.shape[2], : image.shape[3]])
     for side in (32, 48):
@@ -318,18 +383,24 @@ def test_the_resolution_grows_over_the_epochs():
 
 
 MANY = ("shift", "crop", "flip", "color", "erase", "mixup", "cutmix")
-BUSY = replace(TINY, stochastic_depth=0.3, branch_dropout=0.2, augmentation=MANY, sides=(32, 64))
+BUSY = replace(
+    TINY, stochastic_depth=0.3, branch_dropout=0.2, augmentation=MANY, sides=(32, 64)
+)
 
 
 def test_the_seed_decides():
-    first, second, other = (imagenette.train(BUSY, seed, shapes(60)) for seed in (1, 1, 2))
+    first, second, other = (
+        imagenette.train(BUSY, seed, shapes(60)) for seed in (1, 1, 2)
+    )
     assert same(first[0], second[0])
     assert first[1] == second[1]
     assert not same(first[0], other[0])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])
-def test_an_interrupted_training_goes_on_to_the_same_weights(monkeypatch, tmp_path, optimizer):
+def test_an_interrupted_training_goes_on_to_the_same_weights(
+    monkeypatch, tmp_path, optimizer
+):
     config = replace(BUSY, optimizer=optimizer)
     whole, curves = imagenette.train(config, 1, shapes(60), shapes(10))
     step, calls = imagenette.step, []
@@ -351,7 +422,12 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(monkeypatch, tmp_pa
 
 
 def test_checkpoints_of_other_trainings_are_not_taken(tmp_path):
-    for config, seed, count in ((TINY, 1, 40), (TINY, 2, 40), (TINY, 1, 60), (replace(TINY, ema=0.8), 1, 40)):
+    for config, seed, count in (
+        (TINY, 1, 40),
+        (TINY, 2, 40),
+        (TINY, 1, 60),
+        (replace(TINY, ema=0.8), 1, 40),
+    ):
         imagenette.train(config, seed, shapes(count), None, tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
 
@@ -379,12 +455,17 @@ def start(folder, config, data, **environment):
     save_file({"images": data.images, "labels": data.labels}, folder / "data")
     precision = imagenette.compute_type(torch.device("cpu"))
     script = SCRIPT.format(config=config, folder=folder, precision=precision)
-    return subprocess.Popen([sys.executable, "-c", script], env=os.environ | environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env=os.environ | environment
+    )
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
     config = replace(BUSY, epochs=4)
-    process, checkpoints = start(tmp_path / "killed", config, shapes(60)), tmp_path / "killed" / "checkpoints"
+    process, checkpoints = (
+        start(tmp_path / "killed", config, shapes(60)),
+        tmp_path / "killed" / "checkpoints",
+    )
     try:
         deadline = time.monotonic() + 120
         while not list(checkpoints.glob("*.safetensors")):
@@ -402,20 +483,31 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
 
 def test_two_processes_train_as_one(monkeypatch, tmp_path):
     config = replace(TINY, dropout=0.0)
-    monkeypatch.setattr(imagenette, "compute_type", lambda _: torch.float32)  # to tell rounding from errors
+    monkeypatch.setattr(
+        imagenette, "compute_type", lambda _: torch.float32
+    )  # to tell rounding from errors
     whole, expected = imagenette.train(config, 1, shapes(60))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    process = start(tmp_path / "other", config, shapes(60), **job, RANK="1", LOCAL_RANK="1")
+    job = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    process = start(
+        tmp_path / "other", config, shapes(60), **job, RANK="1", LOCAL_RANK="1"
+    )
     for name, value in (job | {"RANK": "0", "LOCAL_RANK": "0"}).items():
         monkeypatch.setenv(name, value)
     try:
         with training.processes():
             assert (training.rank(), training.world_size()) == (0, 2)
             shared, curves = imagenette.train(config, 1, shapes(60), None, tmp_path)
-            with pytest.raises(ValueError, match="2 processes cannot share batches of 15"):
+            with pytest.raises(
+                ValueError, match="2 processes cannot share batches of 15"
+            ):
                 imagenette.build(replace(config, batch_size=15), 1, shapes(60))
         assert process.wait(60) == 0
     finally:
@@ -427,13 +519,18 @@ def test_two_processes_train_as_one(monkeypatch, tmp_path):
     for weight, other in zip(whole.parameters(), shared.parameters(), strict=True):
         torch.testing.assert_close(weight, other, rtol=1e-2, atol=1e-4)
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
-    assert not (tmp_path / "other" / "checkpoints").exists()  # the first process alone writes
+    assert not (
+        tmp_path / "other" / "checkpoints"
+    ).exists()  # the first process alone writes
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(training.TrainingError, match="--nproc-per-node=2"), training.processes():
+    with (
+        pytest.raises(training.TrainingError, match="--nproc-per-node=2"),
+        training.processes(),
+    ):
         pass
 
 
@@ -441,7 +538,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to "
+            "allocate 1 bytes."
+        ),
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
     ],
 )
@@ -451,7 +551,8 @@ def test_too_little_memory_gives_the_remedy(monkeypatch, error):
 
     monkeypatch.setattr(imagenette, "step", fail)
     with pytest.raises(
-        training.TrainingError, match=r"memory of cpu is too small for batches of 20 .* lower batch_size"
+        training.TrainingError,
+        match=r"memory of cpu is too small for batches of 20 .* lower batch_size",
     ):
         imagenette.train(TINY, 0, shapes(20))
 
@@ -466,7 +567,9 @@ def test_other_errors_are_not_taken_for_too_little_memory(monkeypatch):
 
 
 def test_less_than_a_batch_is_refused():
-    with pytest.raises(ValueError, match="19 training images are less than one batch of 20"):
+    with pytest.raises(
+        ValueError, match="19 training images are less than one batch of 20"
+    ):
         imagenette.train(TINY, 0, shapes(19))
 
 
@@ -502,11 +605,19 @@ def test_noise_is_added_to_images_in_the_unit_interval_and_not_clamped():
 def test_noisy_accuracy_without_noise_is_the_accuracy():
     data, net = shapes(30), network()
     found = imagenette.noisy_accuracy(net, data, [0.0], draws=1).item()
-    assert found == imagenette.loss_and_accuracy(imagenette.predict(net, data.images), data.labels)[1]
+    assert (
+        found
+        == imagenette.loss_and_accuracy(
+            imagenette.predict(net, data.images), data.labels
+        )[1]
+    )
 
 
 def test_loss_and_confusion_are_those_of_scikit_learn():
-    logits, labels = torch.randn(50, 10, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 10
+    logits, labels = (
+        torch.randn(50, 10, generator=torch.Generator().manual_seed(0)),
+        torch.arange(50) % 10,
+    )
     loss, accuracy = imagenette.loss_and_accuracy(logits, labels)
     assert loss == pytest.approx(log_loss(labels, logits.double().softmax(1)), rel=1e-5)
     expected = confusion_matrix(labels, logits.argmax(1))
@@ -516,7 +627,10 @@ def test_loss_and_confusion_are_those_of_scikit_learn():
 
 def test_the_most_confident_mistakes_are_wrong_and_confident(monkeypatch):
     monkeypatch.setattr(imagenette, "MISTAKES", 4)
-    data, logits = shapes(50), torch.randn(50, 10, generator=torch.Generator().manual_seed(0))
+    data, logits = (
+        shapes(50),
+        torch.randn(50, 10, generator=torch.Generator().manual_seed(0)),
+    )
     found = imagenette.mistakes(logits, data)
     wrong = [
         (p.max().item(), int(p.argmax()))
@@ -550,8 +664,15 @@ def test_the_recorded_weights_give_the_recorded_accuracy(small, tmp_path, capsys
     accuracy = result.summary["test_accuracy"]
     config = json.loads(json.dumps(result.config))
     assert experiment.evaluate(config, result.weights) == {"test_accuracy": accuracy}
-    assert all(value.dtype == torch.float16 for name, value in result.weights.items() if name.startswith("network."))
-    assert all(len(values) == 2 for values in [*result.summary.values(), *result.curves.values()])
+    assert all(
+        value.dtype == torch.float16
+        for name, value in result.weights.items()
+        if name.startswith("network.")
+    )
+    assert all(
+        len(values) == 2
+        for values in [*result.summary.values(), *result.curves.values()]
+    )
     for matrix, share in zip(result.curves["confusion"], accuracy, strict=True):
         assert np.trace(np.reshape(matrix, (10, 10))) / 40 == share
     assert [curve[0] for curve in result.curves["noise_accuracy"]] == accuracy
@@ -566,15 +687,22 @@ def test_mirror_images_are_heard_where_asked(small, tmp_path):
     experiment = imagenette.final(TINY, mirrored=True)
     result = experiment.train(tmp_path)
     again = experiment.evaluate(json.loads(json.dumps(result.config)), result.weights)
-    assert again == {name: result.summary[name] for name in ("test_accuracy", "test_accuracy_mirrored")}
+    assert again == {
+        name: result.summary[name]
+        for name in ("test_accuracy", "test_accuracy_mirrored")
+    }
     assert len(result.summary["validation_accuracy_mirrored"]) == 2
 
 
 def test_an_image_and_its_mirror_image_get_the_same_answer_together():
     net, images = network().eval(), shapes(6).images
     both = imagenette.predict(net, images, mirrored=True)
-    torch.testing.assert_close(both, imagenette.predict(net, images.flip(3), mirrored=True))
-    torch.testing.assert_close(both, (net(images / 255) + net(images.flip(3) / 255)).detach() / 2)
+    torch.testing.assert_close(
+        both, imagenette.predict(net, images.flip(3), mirrored=True)
+    )
+    torch.testing.assert_close(
+        both, (net(images / 255) + net(images.flip(3) / 255)).detach() / 2
+    )
     assert not torch.allclose(both, imagenette.predict(net, images))
 
 
@@ -583,14 +711,25 @@ def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
     experiment = imagenette.transforms(base)
     result = experiment.train(tmp_path)
     assert result.config == experiment.config
-    augmentations = {name: config["augmentation"] for name, config in experiment.config.items()}
-    assert augmentations == {"without flip": ("erase",), "without erase": ("flip",), "without any": ()}
-    assert all(config | {"augmentation": base.augmentation} == asdict(base) for config in experiment.config.values())
+    augmentations = {
+        name: config["augmentation"] for name, config in experiment.config.items()
+    }
+    assert augmentations == {
+        "without flip": ("erase",),
+        "without erase": ("flip",),
+        "without any": (),
+    }
+    assert all(
+        config | {"augmentation": base.augmentation} == asdict(base)
+        for config in experiment.config.values()
+    )
     for name, curves in result.curves.items():
         assert [len(curve) for curve in curves] == [TINY.epochs] * 2
         assert result.summary[name] == [curve[-1] for curve in curves]
     part, validation = imagenette.divide(imagenette.load(training.pick_device()).train)
-    _, alone = imagenette.train(imagenette.from_record(experiment.config["without any"]), 2, part, validation)
+    _, alone = imagenette.train(
+        imagenette.from_record(experiment.config["without any"]), 2, part, validation
+    )
     assert result.curves["without any"][1] == alone["validation_accuracy"]
     config = json.loads(json.dumps(experiment.config))
     changed = config | {"without any": config["without any"] | {"learning_rate": 0.3}}
@@ -631,17 +770,23 @@ def test_a_canary_tells_of_any_change_and_leaves_the_random_numbers_alone():
         "epochs": 4,
     }
     for name, value in changes.items():
-        assert not runs.same_losses(imagenette.canary(config | {name: value}), losses), name
+        assert not runs.same_losses(
+            imagenette.canary(config | {name: value}), losses
+        ), name
 
 
 def test_pictures_of_other_transforms_are_stale(monkeypatch):
     before = imagenette.canary_of_transforms({})
     assert imagenette.canary_of_transforms({}) == before
     assert min(before) > 0.001
-    monkeypatch.setitem(AUGMENTATIONS, "erase", lambda: K.RandomErasing(scale=(0.02, 0.3), p=0.5))
+    monkeypatch.setitem(
+        AUGMENTATIONS, "erase", lambda: K.RandomErasing(scale=(0.02, 0.3), p=0.5)
+    )
     changed = [
         name
-        for name, old, new in zip(AUGMENTATIONS, before, imagenette.canary_of_transforms({}), strict=True)
+        for name, old, new in zip(
+            AUGMENTATIONS, before, imagenette.canary_of_transforms({}), strict=True
+        )
         if old != new
     ]
     assert changed == ["erase"]

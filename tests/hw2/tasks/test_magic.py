@@ -1,6 +1,9 @@
-"""The MAGIC network on small synthetic showers: data without leaks, batched training, metrics, experiments."""
+"""The MAGIC network on small synthetic showers: data without leaks, batched training,
+metrics, experiments.
+"""
 
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,12 +18,21 @@ from hw2.data import magic as data
 from hw2.tasks import magic
 
 TINY = magic.Config(
-    members=2, depth=2, width=8, frequencies=2, activation="silu", learning_rate=2e-3, batch_size=64, epochs=3
+    members=2,
+    depth=2,
+    width=8,
+    frequencies=2,
+    activation="silu",
+    learning_rate=2e-3,
+    batch_size=64,
+    epochs=3,
 )
 
 
 def showers(rows, seed=0):
-    """Random showers; whether one is a hadron depends on its angle, its length and noise."""
+    """Random showers; whether one is a hadron depends on its angle, its length and
+    noise.
+    """
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(rng.lognormal(3, 0.5, (rows, 10)), columns=data.FEATURES)
     frame["fAlpha"] = rng.uniform(0, 90, rows)
@@ -33,7 +45,11 @@ def showers(rows, seed=0):
 def frame():
     """1,000 different rows, of which 60 stand there twice, in random order."""
     frame = showers(1000)
-    return pd.concat([frame, frame.sample(60, random_state=0)]).sample(frac=1, random_state=1).reset_index(drop=True)
+    return (
+        pd.concat([frame, frame.sample(60, random_state=0)])
+        .sample(frac=1, random_state=1)
+        .reset_index(drop=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +60,9 @@ def split(frame):
 @pytest.fixture(autouse=True)
 def few_quantiles(monkeypatch):
     """Quantiles for a table that has fewer rows than the real one."""
-    quantile = lambda: QuantileTransformer(output_distribution="normal", n_quantiles=100)  # noqa: E731
+    quantile = partial(
+        QuantileTransformer, output_distribution="normal", n_quantiles=100
+    )
     monkeypatch.setitem(magic.TRANSFORMS, "quantile", quantile)
 
 
@@ -54,7 +72,9 @@ def small(monkeypatch, frame, split):
     config = magic.Config
     rest = np.sort(np.concatenate([split.train, split.validation]))
     monkeypatch.setattr(magic, "load", lambda: (frame, split, rest))
-    monkeypatch.setattr(magic, "Config", lambda **given: config(**(asdict(TINY) | given)))
+    monkeypatch.setattr(
+        magic, "Config", lambda **given: config(**(asdict(TINY) | given))
+    )
     monkeypatch.setattr(magic, "SEEDS", [0, 1])
 
 
@@ -75,7 +95,9 @@ def test_transforms_see_the_training_rows_only(frame, split, transform):
     config = replace(TINY, transform=transform)
     other = frame.copy()
     other.loc[split.test, data.FEATURES] *= 100
-    (before, _), (after, moved) = (magic.prepare(config, f, split.train, split.test) for f in (frame, other))
+    (before, _), (after, moved) = (
+        magic.prepare(config, f, split.train, split.test) for f in (frame, other)
+    )
     assert torch.equal(before.tensors[0], after.tensors[0])
     assert moved.tensors[0].abs().max() == 5  # and what lies outside is clipped
 
@@ -103,7 +125,9 @@ def test_the_folds_part_all_rows_but_test_and_keep_copies_together(frame, split)
         assert not set(copies[train]) & set(copies[validation])
         assert len(validation) == pytest.approx(len(rest) / 8, rel=0.05)
         hadrons = (frame["class"] == "h").to_numpy()
-        assert hadrons[validation].mean() == pytest.approx(hadrons[rest].mean(), abs=0.03)
+        assert hadrons[validation].mean() == pytest.approx(
+            hadrons[rest].mean(), abs=0.03
+        )
 
 
 def test_derived_features_of_a_shower_that_points_at_the_source_and_of_one_that_passes_it():
@@ -132,12 +156,21 @@ def test_a_member_is_an_ordinary_perceptron():
     model = magic.Ensemble(replace(TINY, frequencies=0), 10, [0]).eval()
     x = torch.randn(5, 10, generator=torch.Generator().manual_seed(0))
     for member in range(2):
-        plain = nn.Sequential(nn.Linear(10, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 1))
-        batched = [layer for layer in model.layers if isinstance(layer, magic.BatchedLinear)]
+        plain = nn.Sequential(
+            nn.Linear(10, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 1)
+        )
+        batched = [
+            layer for layer in model.layers if isinstance(layer, magic.BatchedLinear)
+        ]
         linear = [layer for layer in plain if isinstance(layer, nn.Linear)]
         for mine, theirs in zip(batched, linear, strict=True):
-            theirs.weight.data, theirs.bias.data = mine.weight[member].T.detach(), mine.bias[member, 0].detach()
-        assert torch.allclose(model(x.expand(2, -1, -1))[member], plain(x)[:, 0], atol=1e-6)
+            theirs.weight.data, theirs.bias.data = (
+                mine.weight[member].T.detach(),
+                mine.bias[member, 0].detach(),
+            )
+        assert torch.allclose(
+            model(x.expand(2, -1, -1))[member], plain(x)[:, 0], atol=1e-6
+        )
 
 
 def test_periodic_features_are_sines_and_cosines_of_each_feature():
@@ -145,19 +178,25 @@ def test_periodic_features_are_sines_and_cosines_of_each_feature():
     layer.frequency.data = torch.tensor([[[[1.0, 2.0, 3.0], [0.5, 0.25, 0.125]]]])
     x = torch.tensor([[[0.25, 0.5]]])
     turns = torch.tensor([0.25, 0.5, 0.75, 0.25, 0.125, 0.0625])
-    expected = torch.cat([x[0, 0], torch.sin(2 * torch.pi * turns), torch.cos(2 * torch.pi * turns)])
+    expected = torch.cat(
+        [x[0, 0], torch.sin(2 * torch.pi * turns), torch.cos(2 * torch.pi * turns)]
+    )
     assert torch.allclose(layer(x)[0, 0], expected, atol=1e-6)
 
 
 def test_initial_frequencies_have_their_bandwidth():
-    model = magic.Ensemble(replace(TINY, frequencies=100, bandwidth=0.3, members=8), 10, [0])
+    model = magic.Ensemble(
+        replace(TINY, frequencies=100, bandwidth=0.3, members=8), 10, [0]
+    )
     assert model.layers[0].frequency.std().item() == pytest.approx(0.3, rel=0.05)
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean():
     layer = magic.Dropout(0.25, [np.random.default_rng(0), np.random.default_rng(1)])
     x = layer(torch.ones(4, 100, 100))
-    assert (x == 0).float().mean().item() == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / x.numel()) ** 0.5)
+    assert (x == 0).float().mean().item() == pytest.approx(
+        0.25, abs=4 * (0.25 * 0.75 / x.numel()) ** 0.5
+    )
     assert torch.unique(x).tolist() == pytest.approx([0, 1 / 0.75])
     assert torch.equal(layer.eval()(x), x)
 
@@ -172,27 +211,45 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     ],
 )
 def test_initial_weights_have_their_standard_deviation(name, std):
-    model = magic.Ensemble(replace(TINY, initialization=name, width=64, members=8), 10, [0])
-    hidden = [layer for layer in model.layers if isinstance(layer, magic.BatchedLinear)][1].weight
+    model = magic.Ensemble(
+        replace(TINY, initialization=name, width=64, members=8), 10, [0]
+    )
+    hidden = [
+        layer for layer in model.layers if isinstance(layer, magic.BatchedLinear)
+    ][1].weight
     assert hidden.shape == (8, 64, 64)
     assert hidden.std().item() == pytest.approx(std, rel=0.02)
-    assert all((layer.bias == 0).all() for layer in model.layers if isinstance(layer, magic.BatchedLinear))
+    assert all(
+        (layer.bias == 0).all()
+        for layer in model.layers
+        if isinstance(layer, magic.BatchedLinear)
+    )
     assert len({tuple(member.flatten().tolist()) for member in hidden}) == 8
 
 
 def test_initializations_differ_at_step_zero(frame, split):
     (rows,) = magic.prepare(TINY, frame, split.train)
     logits = [
-        magic.Ensemble(replace(TINY, initialization=name), 25, [0])(rows.tensors[0].expand(2, -1, -1))
+        magic.Ensemble(replace(TINY, initialization=name), 25, [0])(
+            rows.tensors[0].expand(2, -1, -1)
+        )
         for name in magic.INITIALIZATIONS
     ]
     for i, first in enumerate(logits):
-        assert all(not torch.allclose(first, second, rtol=0.01) for second in logits[:i])
+        assert all(
+            not torch.allclose(first, second, rtol=0.01) for second in logits[:i]
+        )
 
 
-@pytest.mark.parametrize("change", [{"activation": "tan"}, {"initialization": "zeros"}, {"transform": "none"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"activation": "tan"}, {"initialization": "zeros"}, {"transform": "none"}],
+)
 def test_an_unknown_name_is_refused_with_the_known_ones(change):
-    with pytest.raises(ValueError, match=rf"'{next(iter(change.values()))}' is unknown, expected one of \w+"):
+    with pytest.raises(
+        ValueError,
+        match=rf"'{next(iter(change.values()))}' is unknown, expected one of \w+",
+    ):
         magic.Config(**change)
 
 
@@ -205,8 +262,12 @@ def test_training_at_once_equals_training_one_by_one(frame, split):
     p = magic.probabilities(together, test.tensors[0])
     for i in range(3):
         alone, curve = magic.train(TINY, [i], rows, {"train": rows})
-        assert torch.allclose(magic.probabilities(alone, test.tensors[0])[0], p[i], atol=1e-4)
-        assert curve["train_loss"][0] == pytest.approx(curves["train_loss"][i], rel=1e-4)
+        assert torch.allclose(
+            magic.probabilities(alone, test.tensors[0])[0], p[i], atol=1e-4
+        )
+        assert curve["train_loss"][0] == pytest.approx(
+            curves["train_loss"][i], rel=1e-4
+        )
     assert not torch.allclose(p[0], p[1], atol=1e-2)
 
 
@@ -222,16 +283,23 @@ def test_it_learns(frame, split):
     assert curves["train_loss"][0][-1] < 0.6 * curves["train_loss"][0][0]
 
 
-def test_every_row_is_trained_on_once_an_epoch_in_another_order_for_each_network(frame, split):
+def test_every_row_is_trained_on_once_an_epoch_in_another_order_for_each_network(
+    frame, split
+):
     (rows,) = magic.prepare(TINY, frame, split.train)
     model = magic.Ensemble(TINY, 25, [0, 1])
     x = torch.cat([x for x, _ in magic.batches(model, rows, 50)], dim=1)
     assert x.shape == (4, 50 * (len(rows) // 50), 25)
-    assert all(len(np.unique(network, axis=0)) == len(np.unique(network.numpy(), axis=0)) for network in x)
+    assert all(
+        len(np.unique(network, axis=0)) == len(np.unique(network.numpy(), axis=0))
+        for network in x
+    )
     assert not torch.equal(x[0], x[1])
 
 
-def test_a_killed_training_resumes_to_the_same_result(frame, split, tmp_path, monkeypatch):
+def test_a_killed_training_resumes_to_the_same_result(
+    frame, split, tmp_path, monkeypatch
+):
     rows, validation = magic.prepare(TINY, frame, split.train, split.validation)
     whole, curves = magic.train(TINY, [0, 1], rows, {"validation": validation})
     save, saved = training.State.save, []
@@ -246,16 +314,24 @@ def test_a_killed_training_resumes_to_the_same_result(frame, split, tmp_path, mo
         with pytest.raises(KeyboardInterrupt):
             magic.train(TINY, [0, 1], rows, {"validation": validation}, tmp_path)
     monkeypatch.setattr(training.State, "save", save)
-    resumed, again = magic.train(TINY, [0, 1], rows, {"validation": validation}, tmp_path)
+    resumed, again = magic.train(
+        TINY, [0, 1], rows, {"validation": validation}, tmp_path
+    )
     assert len(set(saved)) == 1
     assert again == curves
     assert_equal(weights(resumed), weights(whole))
 
 
-def test_a_checkpoint_of_another_config_seed_or_training_set_is_not_resumed(frame, split, tmp_path):
+def test_a_checkpoint_of_another_config_seed_or_training_set_is_not_resumed(
+    frame, split, tmp_path
+):
     rows, other = magic.prepare(TINY, frame, split.train, split.test)
     magic.train(TINY, [0], rows, checkpoints=tmp_path)
-    for config, seeds, some in [(replace(TINY, dropout=0.3), [0], rows), (TINY, [1], rows), (TINY, [0], other)]:
+    for config, seeds, some in [
+        (replace(TINY, dropout=0.3), [0], rows),
+        (TINY, [1], rows),
+        (TINY, [0], other),
+    ]:
         fresh, _ = magic.train(config, seeds, some)
         found, _ = magic.train(config, seeds, some, checkpoints=tmp_path)
         assert_equal(weights(found), weights(fresh))
@@ -263,7 +339,9 @@ def test_a_checkpoint_of_another_config_seed_or_training_set_is_not_resumed(fram
 
 def test_fewer_rows_than_a_batch_are_refused(frame, split):
     (rows,) = magic.prepare(TINY, frame, split.train)
-    with pytest.raises(ValueError, match="less than one batch of 5000; lower batch_size"):
+    with pytest.raises(
+        ValueError, match="less than one batch of 5000; lower batch_size"
+    ):
         magic.train(replace(TINY, batch_size=5000), [0], rows)
 
 
@@ -278,19 +356,34 @@ def test_metrics_are_those_of_scikit_learn(frame, split):
         assert found["test_accuracy"][i] == pytest.approx(accuracy_score(y, p > 0.5))
         assert found["test_loss"][i] == pytest.approx(log_loss(y, p))
         assert found["test_auc"][i] == pytest.approx(roc_auc_score(y, p))
-        assert found["gamma_accuracy"][i] == pytest.approx(accuracy_score(y[y == 0], p[y == 0] > 0.5))
-        assert found["hadron_accuracy"][i] == pytest.approx(accuracy_score(y[y == 1], p[y == 1] > 0.5))
+        assert found["gamma_accuracy"][i] == pytest.approx(
+            accuracy_score(y[y == 0], p[y == 0] > 0.5)
+        )
+        assert found["hadron_accuracy"][i] == pytest.approx(
+            accuracy_score(y[y == 1], p[y == 1] > 0.5)
+        )
 
 
-def test_the_accuracy_of_a_size_is_the_mean_over_ensembles_of_so_many_members(frame, split):
+def test_the_accuracy_of_a_size_is_the_mean_over_ensembles_of_so_many_members(
+    frame, split
+):
     config = replace(TINY, members=4)
     rows, test = magic.prepare(config, frame, split.train, split.test)
     model, _ = magic.train(config, [0, 1], rows)
-    p, y = magic.member_probabilities(model, test.tensors[0]).numpy(), test.tensors[1].numpy()
+    p, y = (
+        magic.member_probabilities(model, test.tensors[0]).numpy(),
+        test.tensors[1].numpy(),
+    )
     for seed in range(2):
-        pairs = [accuracy_score(y, p[seed, i : i + 2].mean(axis=0) > 0.5) for i in (0, 2)]
-        assert magic.accuracy_of_size(model, test, 2)[seed] == pytest.approx(np.mean(pairs))
-    assert magic.accuracy_of_size(model, test, 4) == pytest.approx(magic.loss_and_accuracy(model, test)[1])
+        pairs = [
+            accuracy_score(y, p[seed, i : i + 2].mean(axis=0) > 0.5) for i in (0, 2)
+        ]
+        assert magic.accuracy_of_size(model, test, 2)[seed] == pytest.approx(
+            np.mean(pairs)
+        )
+    assert magic.accuracy_of_size(model, test, 4) == pytest.approx(
+        magic.loss_and_accuracy(model, test)[1]
+    )
 
 
 def test_signal_efficiency_is_the_share_of_gammas_above_the_threshold_that_lets_the_background_through():
@@ -300,13 +393,17 @@ def test_signal_efficiency_is_the_share_of_gammas_above_the_threshold_that_lets_
     for share in magic.BACKGROUND:
         threshold = np.quantile(p[label == 1], share)
         expected = (p[label == 0] < threshold).mean()
-        assert magic.signal_efficiency(p, label, [share])[0] == pytest.approx(expected, abs=1e-3)
+        assert magic.signal_efficiency(p, label, [share])[0] == pytest.approx(
+            expected, abs=1e-3
+        )
 
 
 # --- experiments ---
 
 
-def test_validation_accuracy_does_not_depend_on_the_test_labels(frame, split, monkeypatch):
+def test_validation_accuracy_does_not_depend_on_the_test_labels(
+    frame, split, monkeypatch
+):
     shuffled = frame.copy()
     labels = frame["class"].to_numpy().copy()
     labels[split.test] = np.random.default_rng(0).permutation(labels[split.test])
@@ -326,16 +423,25 @@ def test_the_recorded_weights_give_the_reported_numbers(tmp_path):
     again = magic.evaluate_final(result.config, result.weights)
     assert again == {name: result.summary[name] for name in again}
     assert all(value.dtype == torch.float16 for value in result.weights.values())
-    assert result.summary["validation_accuracy_of_2"] == pytest.approx(result.summary["validation_accuracy"])
+    assert result.summary["validation_accuracy_of_2"] == pytest.approx(
+        result.summary["validation_accuracy"]
+    )
     assert len(result.curves["train_loss"]) == len(result.seeds) == 2
     assert result.curves["roc_signal"][0][0] >= 0
     assert result.curves["roc_signal"][0][-1] == 1
-    assert result.summary["validation_accuracy"] == [curve[-1] for curve in result.curves["validation_accuracy"]]
+    assert result.summary["validation_accuracy"] == [
+        curve[-1] for curve in result.curves["validation_accuracy"]
+    ]
 
 
 @pytest.mark.usefixtures("small")
-def test_each_initialization_is_trained_with_an_optimizer_of_its_own(tmp_path, monkeypatch):
-    tiny = {name: replace(TINY, initialization=name) for name in ("xavier_uniform", "small_normal")}
+def test_each_initialization_is_trained_with_an_optimizer_of_its_own(
+    tmp_path, monkeypatch
+):
+    tiny = {
+        name: replace(TINY, initialization=name)
+        for name in ("xavier_uniform", "small_normal")
+    }
     monkeypatch.setattr(magic, "INITIALIZED", tiny)
     result = magic.initializations(tmp_path)
     first, second = (result.curves[f"{name}_rest_loss"][0] for name in tiny)
@@ -347,9 +453,15 @@ def test_each_initialization_is_trained_with_an_optimizer_of_its_own(tmp_path, m
 
 @pytest.mark.usefixtures("small")
 def test_ablations_give_one_accuracy_for_each_fold(tmp_path, monkeypatch):
-    monkeypatch.setattr(magic, "ABLATIONS", {"as chosen": TINY, "no derived features": replace(TINY, derived=False)})
+    monkeypatch.setattr(
+        magic,
+        "ABLATIONS",
+        {"as chosen": TINY, "no derived features": replace(TINY, derived=False)},
+    )
     result = magic.ablations(tmp_path)
-    assert {name: len(values) for name, values in result.summary.items()} == dict.fromkeys(magic.ABLATIONS, 8)
+    assert {
+        name: len(values) for name, values in result.summary.items()
+    } == dict.fromkeys(magic.ABLATIONS, 8)
     assert result.summary["as chosen"][3] == magic.cross_validate(TINY, 3, 3)
 
 
@@ -357,7 +469,11 @@ def test_ablations_give_one_accuracy_for_each_fold(tmp_path, monkeypatch):
 def test_more_networks_at_once_take_longer_in_all_and_less_each(tmp_path, monkeypatch):
     monkeypatch.setattr(magic, "BATCHED", (1, 30))
     seconds = magic.batching(tmp_path).summary
-    assert seconds["seconds_of_1"] < seconds["seconds_of_30"] < 30 * seconds["seconds_of_1"]
+    assert (
+        seconds["seconds_of_1"]
+        < seconds["seconds_of_30"]
+        < 30 * seconds["seconds_of_1"]
+    )
 
 
 @pytest.mark.usefixtures("small")
@@ -367,7 +483,10 @@ def test_the_data_is_described_as_it_is(tmp_path, frame, split):
     assert result.summary["copies"] == 60
     assert result.summary["gammas"] == (frame["class"] == "g").sum()
     assert result.curves["head_fAlpha"] == [frame.fAlpha.head().tolist()]
-    edges, density = result.curves["raw_fDist_edges"][0], result.curves["raw_fDist_h"][0]
+    edges, density = (
+        result.curves["raw_fDist_edges"][0],
+        result.curves["raw_fDist_h"][0],
+    )
     assert np.sum(np.diff(edges) * density) == pytest.approx(1)
 
 
@@ -403,4 +522,6 @@ def test_the_canary_of_the_data_notices_another_transform(monkeypatch):
 
 def test_the_canary_of_several_configs_is_that_of_each():
     configs = {"one": TINY, "other": replace(TINY, dropout=0.3)}
-    assert magic.canary(magic.records(configs)) == [x for c in configs.values() for x in magic.canary(asdict(c))]
+    assert magic.canary(magic.records(configs)) == [
+        x for c in configs.values() for x in magic.canary(asdict(c))
+    ]

@@ -18,10 +18,14 @@ pytestmark = pytest.mark.usefixtures("one_core")
 
 @pytest.fixture
 def showers(monkeypatch):
-    """What `magic.load` gives: 300 made-up showers, gammas where exactly one of two features is small, and a split."""
+    """What `magic.load` gives: 300 made-up showers, gammas where exactly one of two
+    features is small, and a split.
+    """
     rng = np.random.default_rng(211)
     frame = pd.DataFrame(rng.lognormal(3, 1, (300, 10)), columns=data.FEATURES)
-    frame["class"] = np.where((frame.fAlpha < np.exp(3)) ^ (frame.fDist < np.exp(3)), "g", "h")
+    frame["class"] = np.where(
+        (frame.fAlpha < np.exp(3)) ^ (frame.fDist < np.exp(3)), "g", "h"
+    )
     split = data.split(frame)
     loaded = frame, split, np.sort(np.concatenate([split.train, split.validation]))
     monkeypatch.setattr(magic, "load", lambda: loaded)
@@ -35,8 +39,12 @@ def test_logistic_regression_scales_by_the_training_rows_only(showers):
     mean, std = x[split.train].mean(axis=0), x[split.train].std(axis=0)
     np.testing.assert_allclose(fitted[0].mean_, mean)
     assert not np.allclose(mean, x.mean(axis=0))
-    by_hand = LogisticRegression(solver="lbfgs").fit((x[split.train] - mean) / std, y[split.train])
-    np.testing.assert_allclose(fitted.predict_proba(x), by_hand.predict_proba((x - mean) / std))
+    by_hand = LogisticRegression(solver="lbfgs").fit(
+        (x[split.train] - mean) / std, y[split.train]
+    )
+    np.testing.assert_allclose(
+        fitted.predict_proba(x), by_hand.predict_proba((x - mean) / std)
+    )
 
 
 def test_the_models_follow_their_seed(showers):
@@ -45,7 +53,10 @@ def test_the_models_follow_their_seed(showers):
 
     def probabilities(seed: int) -> dict[str, np.ndarray]:
         models = magic_baselines.models(seed).items()
-        return {name: model.fit(x[split.train], y[split.train]).predict_proba(x[split.test]) for name, model in models}
+        return {
+            name: model.fit(x[split.train], y[split.train]).predict_proba(x[split.test])
+            for name, model in models
+        }
 
     found, again, other = probabilities(3), probabilities(3), probabilities(4)
     assert len(found) == 5
@@ -58,16 +69,21 @@ def test_the_accuracy_of_a_fold_is_that_of_its_validation_rows(showers):
     setting = magic_baselines.FOREST_START | {"n_estimators": 5}
     train, validation = magic.folds(frame, split)[2]
     x, y = data.arrays(frame)
-    forest = magic_baselines.estimator("forest", setting, seed=2).fit(x[train], y[train])
+    forest = magic_baselines.estimator("forest", setting, seed=2).fit(
+        x[train], y[train]
+    )
     found = magic_baselines.accuracy("forest", setting, 2)
     assert found == (forest.predict(x[validation]) == y[validation]).mean()
 
 
 def test_tuning_finds_the_planted_better_setting(showers, tmp_path):
-    """Trees of one split cannot tell whether exactly one of two features is small: the start is a coin's toss."""
+    """Trees of one split cannot tell whether exactly one of two features is small: the
+    start is a coin's toss.
+    """
     problem = replace(
         PROBLEMS["boosting"],
-        start=magic_baselines.BOOSTING_START | {"max_leaf_nodes": 2, "max_iter": 30, "min_samples_leaf": 10},
+        start=magic_baselines.BOOSTING_START
+        | {"max_leaf_nodes": 2, "max_iter": 30, "min_samples_leaf": 10},
         space={"max_leaf_nodes": CategoricalDistribution([2, 8])},
         trials=5,
         folds=2,
@@ -84,10 +100,16 @@ def test_the_ends_of_the_space_can_be_fitted(name, showers):
     small = {"max_iter": 3} if name.startswith("boosting") else {"n_estimators": 3}
     for place in (0, -1):
         end = {
-            parameter: (item.choices if isinstance(item, CategoricalDistribution) else (item.low, item.high))[place]
+            parameter: (
+                item.choices
+                if isinstance(item, CategoricalDistribution)
+                else (item.low, item.high)
+            )[place]
             for parameter, item in problem.space.items()
         }
-        model = magic_baselines.estimator(name.split("_")[0], problem.start | end | small, seed=0).fit(x, y)
+        model = magic_baselines.estimator(
+            name.split("_")[0], problem.start | end | small, seed=0
+        ).fit(x, y)
         assert model[-1].n_features_in_ == (25 if "derived" in name else 10)
         assert set(model.predict(x)) <= {0, 1}
 
@@ -101,7 +123,10 @@ def test_the_search_begins_with_the_start(name, tmp_path):
         return 0.5
 
     # a start outside the space would warn
-    searching.search(replace(PROBLEMS[name], accuracy=accuracy, trials=1, folds=1), str(tmp_path / "study.db"))
+    searching.search(
+        replace(PROBLEMS[name], accuracy=accuracy, trials=1, folds=1),
+        str(tmp_path / "study.db"),
+    )
     assert settings == [PROBLEMS[name].start]
 
 
@@ -110,8 +135,14 @@ def test_a_canary_notices_another_model(name):
     experiment = magic_baselines.EXPERIMENTS[f"search_{name}"]
     losses = experiment.canary(experiment.config)
     assert losses == experiment.canary(experiment.config)
-    change = {"learning_rate": 0.08} if name.startswith("boosting") else {"min_samples_leaf": 2}
-    other = experiment.canary(experiment.config | {"start": experiment.config["start"] | change})
+    change = (
+        {"learning_rate": 0.08}
+        if name.startswith("boosting")
+        else {"min_samples_leaf": 2}
+    )
+    other = experiment.canary(
+        experiment.config | {"start": experiment.config["start"] | change}
+    )
     assert not np.allclose(other, losses, rtol=1e-3)
 
 

@@ -1,4 +1,6 @@
-"""The initializations against torch.nn.init, the batched study against one network computed plainly."""
+"""The initializations against torch.nn.init, the batched study against one network
+computed plainly.
+"""
 
 import math
 
@@ -18,15 +20,23 @@ FANS = [(512, 512), (300, 700), (700, 300)]
     ("ours", "theirs"),
     [
         (signal.xavier_init, nn.init.xavier_uniform_),
-        (signal.kaiming_init, lambda w: nn.init.kaiming_normal_(w, mode="fan_in", nonlinearity="relu")),
+        (
+            signal.kaiming_init,
+            lambda w: nn.init.kaiming_normal_(w, mode="fan_in", nonlinearity="relu"),
+        ),
     ],
 )
-def test_initializations_have_the_distribution_of_pytorch(ours, theirs, fan_in, fan_out):
+def test_initializations_have_the_distribution_of_pytorch(
+    ours, theirs, fan_in, fan_out
+):
     torch.manual_seed(0)
     weights, reference = ours(fan_in, fan_out), theirs(torch.empty(fan_out, fan_in))
     assert weights.shape == reference.shape == (fan_out, fan_in)
     assert weights.dtype == reference.dtype
-    assert stats.ks_2samp(weights.flatten().numpy(), reference.flatten().numpy()).pvalue > 1e-3
+    assert (
+        stats.ks_2samp(weights.flatten().numpy(), reference.flatten().numpy()).pvalue
+        > 1e-3
+    )
     assert weights.std() == pytest.approx(reference.std().item(), rel=0.01)
 
 
@@ -40,7 +50,9 @@ def test_xavier_fills_its_bounds(fan_in, fan_out):
 
 def test_kaiming_counts_the_inputs_not_the_outputs():
     torch.manual_seed(0)
-    assert signal.kaiming_init(300, 700).std() == pytest.approx(math.sqrt(2 / 300), rel=0.01)
+    assert signal.kaiming_init(300, 700).std() == pytest.approx(
+        math.sqrt(2 / 300), rel=0.01
+    )
 
 
 def test_propagate_is_the_loop_of_the_assignment():
@@ -80,8 +92,12 @@ def test_the_study_agrees_with_autograd_on_one_network(monkeypatch):
     for a in weights:
         signals.append(torch.tanh(a @ signals[-1]))
     gradients = torch.autograd.grad(signals[-1], signals, g / g.norm())
-    np.testing.assert_allclose(std[0, :, 0], [s.detach().std() for s in signals[1:]], rtol=1e-5)
-    np.testing.assert_allclose(gradient[0, :, 0], [v.norm() for v in gradients], rtol=1e-4)
+    np.testing.assert_allclose(
+        std[0, :, 0], [s.detach().std() for s in signals[1:]], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        gradient[0, :, 0], [v.norm() for v in gradients], rtol=1e-4
+    )
 
 
 def test_uniform_schemes_draw_uniform_weights(monkeypatch):

@@ -1,4 +1,6 @@
-"""The Bayes risk against direct linear algebra, and the tools of its claims against numerics and known moments."""
+"""The Bayes risk against direct linear algebra, and the tools of its claims against
+numerics and known moments.
+"""
 
 import numpy as np
 import pytest
@@ -10,10 +12,14 @@ SHAPES = [(1, 1), (3, 5), (5, 5), (8, 5)]
 MU = np.array([[0.1, 1.0], [7.0, 300.0]])
 
 
-def direct_risk(x: np.ndarray, solver: np.ndarray, sigma_w: float, sigma_eps: float) -> float:
+def direct_risk(
+    x: np.ndarray, solver: np.ndarray, sigma_w: float, sigma_eps: float
+) -> float:
     """Bayes risk of the student solver @ y, from the covariance of its error."""
     bias = solver @ x - np.eye(x.shape[1])
-    return np.trace(sigma_w**2 / x.shape[1] * bias @ bias.T + sigma_eps**2 * solver @ solver.T)
+    return np.trace(
+        sigma_w**2 / x.shape[1] * bias @ bias.T + sigma_eps**2 * solver @ solver.T
+    )
 
 
 @pytest.fixture(params=SHAPES, ids=str)
@@ -29,7 +35,10 @@ def test_the_spectrum_is_that_of_the_gram_matrix(x):
 
 def test_the_risk_is_that_of_the_error_covariance(x):
     h = x.T @ x
-    direct = [direct_risk(x, np.linalg.solve(h + mu * np.eye(len(h)), x.T), 1.3, 0.7) for mu in MU.flat]
+    direct = [
+        direct_risk(x, np.linalg.solve(h + mu * np.eye(len(h)), x.T), 1.3, 0.7)
+        for mu in MU.flat
+    ]
     found = theory.bayes_risk(theory.spectrum(x), MU, 1.3, 0.7)
     assert found.shape == MU.shape
     np.testing.assert_allclose(found.ravel(), direct)
@@ -42,11 +51,15 @@ def test_without_regularization_it_is_the_risk_of_the_pseudo_inverse(x):
 
 def test_no_other_mu_has_a_smaller_risk(x):
     best = theory.optimal_mu(x.shape[1], 1.3, 0.7)
-    risks = theory.bayes_risk(theory.spectrum(x), best * np.array([0.5, 0.9, 1.0, 1.1, 2.0]), 1.3, 0.7)
+    risks = theory.bayes_risk(
+        theory.spectrum(x), best * np.array([0.5, 0.9, 1.0, 1.1, 2.0]), 1.3, 0.7
+    )
     assert np.argmin(risks) == 2
 
 
-@pytest.mark.parametrize(("eigenvalues", "mu"), [([1.0, -1e-16], 1.0), ([1.0, 2.0], [1.0, -1.0])])
+@pytest.mark.parametrize(
+    ("eigenvalues", "mu"), [([1.0, -1e-16], 1.0), ([1.0, 2.0], [1.0, -1.0])]
+)
 def test_negative_values_are_refused(eigenvalues, mu):
     with pytest.raises(ValueError, match="must not be negative"):
         theory.bayes_risk(eigenvalues, mu, 1.0, 1.0)
@@ -57,7 +70,9 @@ def test_the_formula_of_the_claim_is_the_function_of_the_figure():
     at = {theory.mu: mu, theory.d: 3, theory.sigma_w: 1.3, theory.sigma_eps: 0.7}
     symbolic = [float(theory.TERM.subs({**at, theory.lam: value})) for value in values]
     np.testing.assert_allclose(theory.risk_terms(values, mu, 1.3, 0.7), symbolic)
-    assert theory.optimal_mu(3, 1.3, 0.7) == pytest.approx(float(theory.MU_STAR.subs(at)))
+    assert theory.optimal_mu(3, 1.3, 0.7) == pytest.approx(
+        float(theory.MU_STAR.subs(at))
+    )
 
 
 def test_the_deviations_of_the_simulation_have_variance_one():
@@ -69,7 +84,9 @@ def test_the_deviations_of_the_simulation_have_variance_one():
 
 def test_gaussian_means_have_their_known_values():
     a, b, s = sp.symbols("a b s", positive=True)
-    found = theory.gaussian_mean(3 * a**4 + a**2 * b**2 + a**3 * b + 5 * b + 7, {a: s, b: sp.Integer(2)})
+    found = theory.gaussian_mean(
+        3 * a**4 + a**2 * b**2 + a**3 * b + 5 * b + 7, {a: s, b: sp.Integer(2)}
+    )
     assert sp.expand(found - (9 * s**4 + 4 * s**2 + 7)) == 0
 
 
@@ -84,7 +101,9 @@ def test_designs_are_neither_diagonal_nor_all_of_full_rank():
 def test_a_rotated_matrix_has_its_eigenvalues():
     h, values = theory.rotated(3)
     numbers = dict(zip(values, (1, 2, 5), strict=True))
-    np.testing.assert_allclose(np.linalg.eigvalsh(np.array(h.subs(numbers), dtype=float)), [1, 2, 5])
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(np.array(h.subs(numbers), dtype=float)), [1, 2, 5]
+    )
     assert not h.is_diagonal()
 
 
@@ -100,4 +119,6 @@ def test_forms_are_what_their_latex_says():
     gram = np.array(x.T * x, dtype=float)
     inverse = np.linalg.inv(gram + 1.5 * np.eye(len(gram)))
     found = theory.on(2 * theory.mu * theory.VARIANCE_TRACE + theory.BIAS_TRACE, x)
-    assert float(found[0]) == pytest.approx(3 * np.trace(inverse @ gram @ inverse) + np.trace(inverse @ inverse))
+    assert float(found[0]) == pytest.approx(
+        3 * np.trace(inverse @ gram @ inverse) + np.trace(inverse @ inverse)
+    )

@@ -1,4 +1,6 @@
-"""The students of some features against simulations that draw the teacher's other features, and the readings' table."""
+"""The students of some features against simulations that draw the teacher's other
+features, and the readings' table.
+"""
 
 import math
 
@@ -11,14 +13,26 @@ from hw2.theory.bayes_risk import bayes_risk, optimal_mu, spectrum
 D, SIGMA_W, SIGMA_EPS = 12, 1.3, 0.5
 
 
-def simulated_risk(seen: np.ndarray, mu: float, draws: int = 20_000) -> tuple[float, float]:
-    """Mean of |w_mu - w_true|^2 for the seen features, over teachers, other features and noise; its standard error."""
+def simulated_risk(
+    seen: np.ndarray, mu: float, draws: int = 20_000
+) -> tuple[float, float]:
+    """Mean of |w_mu - w_true|^2 for the seen features, over teachers, other features
+    and noise; its standard error.
+    """
     rng = np.random.default_rng(0)
     n, p = seen.shape
     teacher = rng.normal(0, SIGMA_W / math.sqrt(D), (draws, D))
     hidden = rng.standard_normal((draws, n, D - p))
-    y = teacher[:, :p] @ seen.T + np.einsum("tnk,tk->tn", hidden, teacher[:, p:]) + rng.normal(0, SIGMA_EPS, (draws, n))
-    solver = np.linalg.solve(seen.T @ seen + mu * np.eye(p), seen.T) if mu else np.linalg.pinv(seen)
+    y = (
+        teacher[:, :p] @ seen.T
+        + np.einsum("tnk,tk->tn", hidden, teacher[:, p:])
+        + rng.normal(0, SIGMA_EPS, (draws, n))
+    )
+    solver = (
+        np.linalg.solve(seen.T @ seen + mu * np.eye(p), seen.T)
+        if mu
+        else np.linalg.pinv(seen)
+    )
     student = np.pad(y @ solver.T, ((0, 0), (0, D - p)))
     risks = np.sum((student - teacher) ** 2, axis=1)
     return risks.mean(), risks.std(ddof=1) / math.sqrt(draws)
@@ -30,7 +44,10 @@ def test_the_risk_of_a_student_is_the_simulated_one(shape, mu):
     seen = np.random.default_rng(1).standard_normal(shape)
     mean, error = simulated_risk(seen, mu)
     assert error < 0.03 * mean
-    assert abs(theory.student_risk(spectrum(seen), mu, D, SIGMA_W, SIGMA_EPS) - mean) < 4 * error
+    assert (
+        abs(theory.student_risk(spectrum(seen), mu, D, SIGMA_W, SIGMA_EPS) - mean)
+        < 4 * error
+    )
 
 
 def test_a_student_of_all_features_is_that_of_question_1():
@@ -45,13 +62,17 @@ def test_a_student_of_all_features_is_that_of_question_1():
 def test_no_other_mu_has_a_smaller_risk(p):
     seen = np.random.default_rng(1).standard_normal((7, p))
     mus = theory.best_mu(p, D, SIGMA_W, SIGMA_EPS) * np.array([0.5, 0.9, 1.0, 1.1, 2.0])
-    assert np.argmin(theory.student_risk(spectrum(seen), mus, D, SIGMA_W, SIGMA_EPS)) == 2
+    assert (
+        np.argmin(theory.student_risk(spectrum(seen), mus, D, SIGMA_W, SIGMA_EPS)) == 2
+    )
 
 
 @pytest.mark.parametrize(("n", "p"), [(20, 8), (8, 20), (12, 12), (12, 13)])
 def test_the_mean_risk_is_the_mean_of_the_risks(n, p):
     xs = np.random.default_rng(1).standard_normal((600, n, p))
-    risks = np.array([theory.student_risk(spectrum(x), 0.0, 24, SIGMA_W, SIGMA_EPS) for x in xs])
+    risks = np.array(
+        [theory.student_risk(spectrum(x), 0.0, 24, SIGMA_W, SIGMA_EPS) for x in xs]
+    )
     mean = theory.mean_risk(n, p, 24, SIGMA_W, SIGMA_EPS)
     if abs(n - p) < 2:
         assert mean == math.inf
@@ -66,12 +87,18 @@ def test_a_sweep_takes_the_first_rows_and_columns():
         for j, (n, p) in enumerate(found.pairs):
             mus = np.array([0, theory.best_mu(p, 5, SIGMA_W, SIGMA_EPS)])
             risks = theory.student_risk(spectrum(x[:n, :p]), mus, 5, SIGMA_W, SIGMA_EPS)
-            assert [found.least_norm[i, j], found.best[i, j]] == pytest.approx(risks.tolist())
+            assert [found.least_norm[i, j], found.best[i, j]] == pytest.approx(
+                risks.tolist()
+            )
     assert found.mean[1] == theory.mean_risk(7, 5, 5, SIGMA_W, SIGMA_EPS)
 
 
-@pytest.mark.parametrize(("sweep", "column"), [(theory.over_features, 1), (theory.over_samples, 0)])
-def test_without_regularization_there_is_a_peak_and_at_the_best_mu_there_is_none(sweep, column):
+@pytest.mark.parametrize(
+    ("sweep", "column"), [(theory.over_features, 1), (theory.over_samples, 0)]
+)
+def test_without_regularization_there_is_a_peak_and_at_the_best_mu_there_is_none(
+    sweep, column
+):
     found = sweep()
     x = np.array([pair[column] for pair in found.pairs])
     risk = np.median(found.least_norm, axis=0)
@@ -81,5 +108,8 @@ def test_without_regularization_there_is_a_peak_and_at_the_best_mu_there_is_none
 
 
 def test_the_table_of_a_plot_has_its_readings():
-    assert "| De-En, 160K sentences | 3.75 at 75 | 5.4 at 205 | 4.1 at 512 | 210 |" in theory.table("a")
+    assert (
+        "| De-En, 160K sentences | 3.75 at 75 | 5.4 at 205 | 4.1 at 512 | 210 |"
+        in theory.table("a")
+    )
     assert "| width 3 (small) | none | none | 0.25 at 4000 |" in theory.table("c")

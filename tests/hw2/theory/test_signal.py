@@ -15,7 +15,9 @@ SCHEMES = {scheme.name: scheme for scheme in signal.SCHEMES}
 @pytest.mark.parametrize("variance", [0.01, 1.0, 400.0])
 @pytest.mark.parametrize("f", [np.tanh, np.square, lambda u: np.maximum(u, 0) ** 2])
 def test_gaussian_mean_agrees_with_adaptive_quadrature(f, variance):
-    exact = stats.norm(scale=math.sqrt(variance)).expect(f, lb=-12 * math.sqrt(variance), ub=12 * math.sqrt(variance))
+    exact = stats.norm(scale=math.sqrt(variance)).expect(
+        f, lb=-12 * math.sqrt(variance), ub=12 * math.sqrt(variance)
+    )
     assert theory.gaussian_mean(f, variance) == pytest.approx(exact, rel=1e-5, abs=1e-9)
 
 

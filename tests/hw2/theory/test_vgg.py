@@ -1,4 +1,6 @@
-"""The VGG-11 table against figures worked out by hand, and the size rules against PyTorch."""
+"""The VGG-11 table against figures worked out by hand, and the size rules against
+PyTorch.
+"""
 
 import pytest
 import torch
@@ -30,4 +32,11 @@ def test_sizes_of_odd_inputs_agree_with_pytorch(size):
 
 
 def test_the_comparison_table_is_read_off_torchvision():
-    assert sum(row.parameters for row in vgg.torchvision_rows() if row.layer.startswith("CONV")) == 9_220_480
+    assert (
+        sum(
+            row.parameters
+            for row in vgg.torchvision_rows()
+            if row.layer.startswith("CONV")
+        )
+        == 9_220_480
+    )
