@@ -1,0 +1,519 @@
+"""Each formula of a section, held against the section's world; and its wrong versions.
+
+A formula is *evaluated* (true in all instances), *defining* (it gives a symbol the meaning
+that the formulas behind it are evaluated with), *read* (an expression without a relation,
+which has a value and says nothing), or *not evaluated*, with the world's reason.
+"""
+
+import time
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from hw2.formulas.changing import wrong_versions
+from hw2.formulas.collecting import INLINE, Formula
+from hw2.formulas.meaning import (
+    EXACT,
+    LOOSE,
+    ByName,
+    Free,
+    Given,
+    Outcome,
+    Scope,
+    equal,
+    satisfied,
+    truth,
+    value,
+)
+from hw2.formulas.reading import Chain, FormulaError, Node, read
+
+EVALUATED, DEFINING, READ, SKIPPED = "evaluated", "defining", "read", "not evaluated"
+INEQUALITIES = {"<", ">", r"\le", r"\ge"}
+Values = Sequence[Any] | Callable[[Scope], Sequence[Any]]
+KIN = 2  # symbols that one is exchanged for
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a world says of one formula, or of one part of it between commas.
+
+    `where` restricts free symbols to some values (or a function of the scope to them), at
+    those of `outside` the formula must be false; `only` names the instances that it is
+    about, in all others it must be false. `bind` gives symbols another meaning, such as a
+    setting that the package has. `tends` is the symbol and the goal of a limit, for
+    statements with an arrow. `equals` is the value that an expression without a relation must have, or the
+    last member of an inequality: its derivation by other means, so that a weaker bound is
+    refuted too. `holds` judges in place of the usual evaluation. `near` is how far the
+    sides of an approximation may differ, relatively. With `define` its left side means from
+    here on what its right side says. `skip` says why it is not evaluated.
+    """
+
+    latex: str
+    where: Mapping[str, Values] = field(default_factory=dict)
+    outside: Mapping[str, Values] = field(default_factory=dict)
+    equals: Callable[[Scope], Any] | None = None
+    holds: Callable[[Node, Scope], bool] | None = None
+    near: float = 0.05
+    only: Sequence[str] = ()
+    bind: Mapping[str, Any] = field(default_factory=dict)
+    tends: tuple[str, float] | None = None
+    define: bool = False
+    skip: str = ""
+
+
+@dataclass(frozen=True)
+class World:
+    """What the symbols of a section mean.
+
+    `instances` are tables from names to values; `functions` are the names that take
+    arguments, `defined` those that the page defines (they are in no table), `measures` what
+    means are taken over, `how` says in a few words what the instances are.
+    """
+
+    section: str
+    how: str
+    instances: Mapping[str, Mapping[str, Any]]
+    functions: frozenset[str] = frozenset()
+    defined: frozenset[str] = frozenset()
+    measures: Mapping[str, Callable[[Scope], Sequence[Outcome]]] = field(
+        default_factory=dict
+    )
+    cases: Sequence[Case] = ()
+
+
+@dataclass
+class Finding:
+    """What became of one formula: faults, and the wrong versions of it with what survived."""
+
+    formula: Formula
+    status: str
+    reason: str = ""
+    faults: list[str] = field(default_factory=list)
+    tried: int = 0
+    changed: int = 0
+    survivors: list[str] = field(default_factory=list)
+    relations: int = 0
+
+
+@dataclass
+class _Part:
+    """One chain of a formula, as it is judged."""
+
+    formula: Formula
+    node: Node
+    source: str
+    case: Case | None
+    page: Mapping[str, "_Definition"]  # what the page has defined before
+
+
+class Section:
+    """The formulas of one section in their order, and their world."""
+
+    def __init__(self, world: World, formulas: Sequence[Formula]):
+        self.world = world
+        self.formulas = formulas
+        self.cases = {_squeezed(case.latex): case for case in world.cases}
+        self.used: set[str] = set()
+        self.parts: list[tuple[Finding, _Part]] = []
+        self.page: dict[str, _Definition] = {}
+        self.symbols: dict[str, Node] = {}
+
+    def scope(
+        self, instance: str, page: "Mapping[str, _Definition] | None" = None
+    ) -> Scope:
+        table = ChainMap(
+            dict(self.page if page is None else page),
+            dict(self.world.instances[instance]),
+        )
+        return Scope(table, self.world.measures)
+
+    # --- all formulas ---
+
+    def examine(self, changes: bool = True) -> list[Finding]:
+        """Judge all formulas; with `changes` also their wrong versions."""
+        findings = [self._examine(formula) for formula in self.formulas]
+        for latex in self.cases:
+            if latex not in self.used:
+                findings.append(
+                    Finding(
+                        Formula(
+                            latex,
+                            f"world of {self.world.section}",
+                            self.world.section,
+                            "",
+                        ),
+                        SKIPPED,
+                        faults=[
+                            f"the world has a case for `{latex}`, the page has it not"
+                        ],
+                    )
+                )
+        for name in self.world.defined - set(self.page):
+            findings.append(
+                Finding(
+                    Formula(
+                        name, f"world of {self.world.section}", self.world.section, ""
+                    ),
+                    SKIPPED,
+                    faults=[f"the page does not define `{name}`"],
+                )
+            )
+        if changes:
+            for index, (finding, part) in enumerate(self.parts):
+                self._change(index, finding, part)
+        return findings
+
+    def _examine(self, formula: Formula) -> Finding:
+        finding = Finding(formula, READ)
+        whole = self.cases.get(_squeezed(formula.latex))
+        if whole:
+            self.used.add(_squeezed(formula.latex))
+        if whole and whole.skip:
+            finding.status, finding.reason = SKIPPED, whole.skip
+            try:
+                read(formula.latex, self.world.functions)
+            except FormulaError as error:
+                finding.faults.append(str(error))
+            return finding
+        try:
+            chains = read(formula.latex, self.world.functions)
+        except FormulaError as error:
+            at = "" if error.position is None else f", column {error.position + 1}"
+            finding.faults.append(f"`{formula.latex}`{at}: {error}")
+            return finding
+        for chain in chains:
+            case = self.cases.get(_squeezed(chain.source), whole)
+            if case is not whole:
+                self.used.add(_squeezed(chain.source))
+            try:
+                self._judge_part(finding, chain, case)
+            except FormulaError as error:
+                where = getattr(error, "assignment", {})
+                finding.faults.append(f"`{chain.source}`{_at(where)}: {error}")
+            except Exception as error:  # in the world's own functions
+                message = f"`{chain.source}`: {type(error).__name__}: {error}"
+                finding.faults.append(message)
+        return finding
+
+    def _judge_part(self, finding: Finding, chain: Chain, case: Case | None) -> None:
+        for member in chain.members:
+            for node in member.walk():
+                if node.kind == "symbol":
+                    self.symbols.setdefault(node.value, node)
+        if case and case.skip:
+            finding.status, finding.reason = SKIPPED, case.skip
+            return
+        finding.relations += len(chain.relations)
+        if name := self._defines(chain, case):
+            left, right = chain.members[:2]
+            self.page[name] = _meaning(left, right)
+            finding.status = DEFINING
+            self.parts.append(
+                (
+                    finding,
+                    self._part(finding, Node("defining", (right,), name), chain, case),
+                )
+            )
+            chain = Chain(chain.members[1:], chain.relations[1:], chain.source)
+            if not chain.relations:
+                return
+        if (
+            chain.relations == (r"\to",)
+            and chain.members[0].kind == "symbol"
+            and not case
+        ):
+            return  # such as: in the limit n \to \infty
+        if not chain.relations:
+            member = chain.members[0]
+            if case and (case.equals or case.holds):
+                finding.status = EVALUATED
+            else:
+                self._value(member, case or Case(chain.source))
+                return
+            node = member
+        else:
+            node = Node("chain", chain.members, chain.relations, chain.source)
+            if finding.status == READ:
+                finding.status = EVALUATED
+        part = self._part(finding, node, chain, case)
+        holds, message, tried = self._holds(part)
+        finding.tried += tried
+        if not holds:
+            finding.faults.append(f"`{chain.source}` {message}")
+        self.parts.append((finding, part))
+
+    def _part(
+        self, finding: Finding, node: Node, chain: Chain, case: Case | None
+    ) -> _Part:
+        return _Part(finding.formula, node, chain.source, case, dict(self.page))
+
+    def _value(self, node: Node, case: Case) -> None:
+        """An expression that says nothing must have a value, or name what comes later."""
+        if node.kind in ("dots", "mark", "pm", "given"):
+            return
+        later = self.world.defined - set(self.page)
+        if any(
+            inner.kind == "symbol" and inner.value in later for inner in node.walk()
+        ):
+            return
+
+        def has_value(scope: Scope) -> bool:
+            value(node, scope)
+            return True
+
+        for instance in self.world.instances:
+            if not case.only or instance in case.only:
+                scope = self.scope(instance).with_(case.bind)
+                satisfied(has_value, scope, case.where)
+
+    # --- definitions ---
+
+    def _defines(self, chain: Chain, case: Case | None) -> str | None:
+        """The name that a chain defines, where it is one that the page has to define."""
+        if not chain.relations or chain.relations[0] != "=":
+            return None
+        first = chain.members[0]
+        name = first.parts[0].value if first.kind == "call" else first.value
+        if first.kind not in ("symbol", "call"):
+            return None
+        if case and case.define:
+            return name
+        return name if name in self.world.defined and name not in self.page else None
+
+    # --- truth ---
+
+    def _holds(self, part: _Part) -> tuple[bool, str, int]:
+        """Whether a part is true in all instances; else what it is like where it is not."""
+        tried = 0
+        case = part.case or Case(part.source)
+        statement = self._statement(part.node, case)
+        for instance in self.world.instances:
+            scope = self.scope(instance, part.page).with_(case.bind)
+            if case.only and instance not in case.only:
+                if _safely(lambda s: satisfied(statement, s, case.where)[0], scope):
+                    return (
+                        False,
+                        f"is meant to be false in the instance {instance}",
+                        tried,
+                    )
+                continue
+            good, at, count = satisfied(statement, scope, case.where)
+            tried += count
+            if not good:
+                message = self._explain(part, case, scope.with_(at), instance, at)
+                return False, message, tried
+            outside = case.outside
+            if not outside and part.formula.kind == INLINE and not case.where:
+                outside = self._beyond(part.node, scope)
+            for name, values in outside.items():
+                for item in values(scope) if callable(values) else values:
+                    good, at, count = satisfied(
+                        lambda s: not _safely(statement, s),
+                        scope.with_({name: item}),
+                        case.where,
+                    )
+                    tried += count
+                    if not good:
+                        at = _at({name: item, **at})
+                        return False, f"is meant to be false{at} ({instance})", tried
+        return True, "", tried
+
+    def _statement(self, node: Node, case: Case) -> Callable[[Scope], bool]:
+        if case.holds:
+            return lambda scope: case.holds(node, scope)
+        if case.tends:
+            return lambda scope: _tends(node, scope, *case.tends)
+        if case.equals is None:
+            return lambda scope: truth(node, scope, case.near)
+        if node.kind != "chain":
+            return lambda scope: _same(value(node, scope), case.equals(scope), scope)
+        return lambda scope: (
+            truth(node, scope, case.near)
+            and _same(value(node.parts[-1], scope), case.equals(scope), scope)
+        )
+
+    def _beyond(self, node: Node, scope: Scope) -> dict[str, Sequence[Any]]:
+        """For a condition on one free symbol, such as 0 < x: where it must be false."""
+        if node.kind != "chain" or not set(node.value) <= INEQUALITIES:
+            return {}
+        bare = [
+            part.value
+            for part in node.parts
+            if part.kind == "symbol" and isinstance(scope.table.get(part.value), Free)
+        ]
+        if len(bare) != 1 or not scope.table[bare[0]].outside:
+            return {}
+        others = {
+            inner.value
+            for part in node.parts
+            for inner in part.walk()
+            if inner.kind == "symbol" and isinstance(scope.table.get(inner.value), Free)
+        }
+        return {bare[0]: scope.table[bare[0]].outside} if others == set(bare) else {}
+
+    def _explain(
+        self,
+        part: _Part,
+        case: Case,
+        scope: Scope,
+        instance: str,
+        at: Mapping[str, Any],
+    ) -> str:
+        place = f"in the instance {instance}{_at(at)}"
+        if part.node.kind != "chain" and case.equals:
+            said, wanted = value(part.node, scope), case.equals(scope)
+            return f"is {_show(said)} {place}, not {_show(wanted)}"
+        if part.node.kind != "chain" or case.holds or case.tends:
+            return f"does not hold {place}"
+        shown = []
+        for member in part.node.parts:
+            try:
+                shown.append(f"`{member.source}` is {_show(value(member, scope))}")
+            except FormulaError as error:
+                shown.append(f"`{member.source}`: {error}")
+        return f"does not hold {place}: {', '.join(shown)}"
+
+    # --- wrong versions ---
+
+    def _change(self, index: int, finding: Finding, part: _Part) -> None:
+        for what, node in self._versions(part):
+            finding.changed += 1
+            if part.node.kind == "defining":
+                refuted = self._definition_refuted(index, part, node)
+            else:
+                refuted = self._refuted(replace(part, node=node))
+            if not refuted and not finding.faults:
+                finding.survivors.append(f"{part.source}: {what}")
+
+    def _versions(self, part: _Part) -> Iterator[tuple[str, Node]]:
+        if part.node.kind == "defining":
+            yield from wrong_versions(part.node.parts[0], self._kindred)
+        else:
+            yield from wrong_versions(part.node, self._kindred)
+
+    def _refuted(self, part: _Part) -> bool:
+        try:
+            return not self._holds(part)[0]
+        except Exception:  # without a value it is not true
+            return True
+
+    def _definition_refuted(self, index: int, part: _Part, node: Node) -> bool:
+        """Whether another definition makes any formula behind it false."""
+        name = part.node.value
+        meaning = part.page[name]
+        changed = meaning.with_body(node)
+        return any(
+            self._refuted(replace(other, page={**other.page, name: changed}))
+            for _, other in self.parts[index + 1 :]
+            if other.node.kind != "defining" and other.page.get(name) is meaning
+        )
+
+    def _kindred(self, node: Node) -> list[Node]:
+        """Other symbols of the section whose values are of the same kind."""
+        kind = self._kind(node)
+        names = sorted(self.symbols)
+        start = names.index(node.value) if node.value in names else 0
+        rotated = names[start + 1 :] + names[:start]
+        found: list[Node] = []
+        for name in rotated:
+            other = self.symbols[name]
+            if self._kind(other) == kind and len(found) < KIN:
+                found.append(other)
+        return found
+
+    def _kind(self, node: Node) -> str:
+        if not hasattr(self, "_kinds"):
+            self._kinds: dict[str, str] = {}
+        if node.value not in self._kinds:
+            self._kinds[node.value] = self._kind_of(node)
+        return self._kinds[node.value]
+
+    def _kind_of(self, node: Node) -> str:
+        found: list[str] = []
+
+        def look(scope: Scope) -> bool:
+            item = value(node, scope)
+            number = isinstance(item, int | float) or hasattr(item, "numerator")
+            found.append(
+                f"array {np.shape(item)}"
+                if isinstance(item, np.ndarray)
+                else "number"
+                if number
+                else type(item).__name__
+            )
+            return False
+
+        try:
+            satisfied(look, self.scope(next(iter(self.world.instances))))
+        except Exception:
+            return "bound" if len(node.value) == 1 else "unknown"
+        return found[0]
+
+
+@dataclass(frozen=True)
+class _Definition(Given):
+    """What the page says that a symbol is."""
+
+    left: Node = Node("dots")
+    right: Node = Node("dots")
+
+    def with_body(self, body: Node) -> "_Definition":
+        return _meaning(self.left, body)
+
+
+def _meaning(left: Node, right: Node) -> _Definition:
+    if left.kind == "symbol":
+        return _Definition(lambda scope: value(right, scope), left, right)
+    names = tuple(argument.value for argument in left.parts[1:])
+    return _Definition(lambda scope: ByName(names, right), left, right)
+
+
+def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
+    """Whether the left side of an arrow comes near its right side, nearer and nearer."""
+    if node.value != (r"\to",):
+        raise FormulaError("an arrow between two members is expected")
+
+    def distance(far: float) -> float:
+        point = far if np.isinf(goal) else goal + 1 / far
+        at = scope.with_({name: point})
+        left, right = (value(part, at) for part in node.parts)
+        return float(np.abs(np.subtract(left, right)).max())
+
+    near, nearer = distance(1e4), distance(1e6)
+    return nearer <= max(near / 9, 1e-9) and nearer < 1e-2
+
+
+def _squeezed(latex: str) -> str:
+    return " ".join(latex.split())
+
+
+def _same(a: Any, b: Any, scope: Scope) -> bool:
+    return equal(a, b, LOOSE if scope.loose[0] else EXACT)
+
+
+def _safely(statement: Callable[[Scope], bool], scope: Scope) -> bool:
+    """Where a condition is false anyway, its members need no value."""
+    try:
+        return statement(scope)
+    except FormulaError:
+        return False
+
+
+def _at(assignment: Mapping[str, Any]) -> str:
+    if not assignment:
+        return ""
+    return " at " + ", ".join(f"{name} = {_show(x)}" for name, x in assignment.items())
+
+
+def _show(item: Any) -> str:
+    if isinstance(item, np.ndarray):
+        return np.array2string(item, precision=6, separator=", ").replace("\n", "")
+    return f"{float(item):.10g}" if hasattr(item, "__float__") else repr(item)
+
+
+def timed(section: Section, changes: bool = True) -> tuple[list[Finding], float]:
+    start = time.perf_counter()
+    return section.examine(changes), time.perf_counter() - start

@@ -1,0 +1,118 @@
+"""All mathematics of the report, displayed and inline, as the renderer sees it: with file
+and line, without comments and code, with captions and what chunks print.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qmdpdf.source import Line
+
+DISPLAY, INLINE, CAPTION, PRINTED = "display", "inline", "caption", "printed"
+
+FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*)$")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+MATH = re.compile(
+    r"(?<!\\)\$\$(?P<display>.+?)(?<!\\)\$\$(?:\s*\{#(?P<label>eq-[\w-]+)\})?"
+    r"|(?<![\\$])\$(?P<inline>[^\s$](?:[^$]*?[^\s\\$])?)\$(?!\d)",
+    re.DOTALL,
+)
+OPTION = re.compile(r"^#\s?\|\s*(?P<key>[\w-]+):\s*(?P<value>.*)$")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One formula: its LaTeX, where it stands, its label, and what kind of place it is."""
+
+    latex: str
+    where: str
+    section: str
+    kind: str
+    label: str = ""
+
+
+def section_of(path: str) -> str:
+    """The short name of a section from its file: q1, t3; "" for other files."""
+    found = re.search(r"_([qt]\d)-[\w-]+\.qmd", path)
+    return found[1] if found else ""
+
+
+def collect(
+    lines: "Sequence[Line]", printed: Callable[[str, str], str] | None = None
+) -> list[Formula]:
+    """The formulas of the expanded report in their order. `printed(label, left side)` is
+    what `claims.equation` prints in a chunk.
+    """
+    found: list[Formula] = []
+    texts: list[str] = []  # the lines, with code blanked
+    for chunk, line in _classified(lines):
+        texts.append("" if chunk else line.text)
+        if chunk:
+            found += _of_chunk(line, chunk, printed)
+    text = COMMENT.sub(_blank, "\n".join(texts))
+    text = CODE.sub(_blank, text)
+    for match in MATH.finditer(text):
+        line = lines[text.count("\n", 0, match.start())]
+        latex = match["display"] or match["inline"]
+        found.append(
+            Formula(
+                " ".join(latex.split()),
+                line.where,
+                section_of(line.where),
+                DISPLAY if match["display"] else INLINE,
+                match["label"] or "",
+            )
+        )
+    order = {line.where: i for i, line in enumerate(lines)}
+    return sorted(found, key=lambda formula: order[formula.where])
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def _classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
+    """Each line with the kind of code block that it is in: "python", "code", or ""."""
+    fence = kind = ""
+    for line in lines:
+        opening = FENCE.match(line.text)
+        if fence:
+            yield kind, line
+            if opening and opening[1].startswith(fence) and not opening[2]:
+                fence = kind = ""
+        elif opening:
+            fence = opening[1]
+            kind = "python" if opening[2].startswith("{python") else "code"
+            yield kind, line
+        else:
+            yield "", line
+
+
+def _of_chunk(
+    line: "Line", kind: str, printed: Callable[[str, str], str] | None
+) -> Iterator[Formula]:
+    """The formulas of a caption, and those that `claims.equation` prints."""
+    if kind != "python":
+        return
+    section = section_of(line.where)
+    if (option := OPTION.match(line.text)) and option["key"] in (
+        "fig-cap",
+        "tbl-cap",
+        "fig-subcap",
+    ):
+        caption = option["value"].replace("\\\\", "\\")
+        for match in MATH.finditer(caption):
+            yield Formula(match["inline"], line.where, section, CAPTION)
+    if printed and (call := re.search(r"claims\.equation\((.*)\)\s*$", line.text)):
+        label, left = (ast.literal_eval(part) for part in _arguments(call[1]))
+        yield Formula(printed(label, left), line.where, section, PRINTED, label)
+
+
+def _arguments(text: str) -> list[ast.expr]:
+    call = ast.parse(f"f({text})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    return call.args
