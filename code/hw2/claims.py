@@ -267,10 +267,8 @@ def verdicts() -> tuple[Verdict, ...]:
     return tuple(found[label] for label in in_order())
 
 
-def equation(label: str, lhs: str) -> None:
-    """Print `lhs` = the claimed sympy expression as a numbered equation, for a chunk
-    with `output: asis`.
-    """
+def written(label: str, lhs: str) -> str:
+    """The LaTeX of `lhs` = the claimed sympy expression."""
     named = registry()[label].claimed.replace(
         sp.polygamma, lambda k, x: sp.Function(rf"\psi^{{({k})}}")(x)
     )
@@ -278,7 +276,15 @@ def equation(label: str, lhs: str) -> None:
     grouped = re.sub(
         r"\d{5,}", lambda digits: f"{int(digits[0]):,}".replace(",", r"\,"), latex
     )
-    print(f"\n$$\n{lhs} = {grouped}\n$$ {{#{label}}}\n")
+    plain = grouped.replace(r"{\left(", r"\left(").replace(r"\right)}", r"\right)")
+    return f"{lhs} = {plain}"
+
+
+def equation(label: str, lhs: str) -> None:
+    """Print `lhs` = the claimed sympy expression as a numbered equation, for a chunk
+    with `output: asis`.
+    """
+    print(f"\n$$\n{written(label, lhs)}\n$$ {{#{label}}}\n")
 
 
 def ticks() -> None:

@@ -22,8 +22,8 @@ ONE = Node("number", value=Fraction(1))
 def wrong_versions(
     node: Node, kindred: Callable[[Node], Sequence[Node]] = lambda node: ()
 ) -> Iterator[tuple[str, Node]]:
-    """Each wrong version of a formula with what was changed. `kindred` gives the symbols
-    that a symbol may be exchanged for.
+    """Each wrong version of a formula with what was changed. `kindred` gives the
+    symbols that a symbol may be exchanged for.
     """
     seen = {node}
     for what, changed in _changes(node, kindred):

@@ -1,8 +1,9 @@
 """Each formula of a section, held against the section's world; and its wrong versions.
 
-A formula is *evaluated* (true in all instances), *defining* (it gives a symbol the meaning
-that the formulas behind it are evaluated with), *read* (an expression without a relation,
-which has a value and says nothing), or *not evaluated*, with the world's reason.
+A formula is *evaluated* (true in all instances), *defining* (it gives a symbol the
+meaning that the formulas behind it are evaluated with), *read* (an expression without a
+relation, which has a value and says nothing), or *not evaluated*, with the world's
+reason.
 """
 
 import time
@@ -33,6 +34,7 @@ from hw2.formulas.reading import Chain, FormulaError, Node, read
 EVALUATED, DEFINING, READ, SKIPPED = "evaluated", "defining", "read", "not evaluated"
 INEQUALITIES = {"<", ">", r"\le", r"\ge"}
 Values = Sequence[Any] | Callable[[Scope], Sequence[Any]]
+NOTHING = Node("dots")
 KIN = 2  # symbols that one is exchanged for
 
 
@@ -40,15 +42,16 @@ KIN = 2  # symbols that one is exchanged for
 class Case:
     """What a world says of one formula, or of one part of it between commas.
 
-    `where` restricts free symbols to some values (or a function of the scope to them), at
-    those of `outside` the formula must be false; `only` names the instances that it is
-    about, in all others it must be false. `bind` gives symbols another meaning, such as a
-    setting that the package has. `tends` is the symbol and the goal of a limit, for
-    statements with an arrow. `equals` is the value that an expression without a relation must have, or the
-    last member of an inequality: its derivation by other means, so that a weaker bound is
-    refuted too. `holds` judges in place of the usual evaluation. `near` is how far the
-    sides of an approximation may differ, relatively. With `define` its left side means from
-    here on what its right side says. `skip` says why it is not evaluated.
+    `where` restricts free symbols to some values (or a function of the scope to them),
+    at those of `outside` the formula must be false; `only` names the instances that it
+    is about, in all others it must be false. `bind` gives symbols another meaning, such
+    as a setting that the package has. `tends` is the symbol and the goal of a limit,
+    for statements with an arrow. `equals` is the value that an expression without a
+    relation must have, or the last member of an inequality: its derivation by other
+    means, so that a weaker bound is refuted too. `holds` judges in place of the usual
+    evaluation. `near` is how far the sides of an approximation may differ, relatively.
+    With `define` its left side means from here on what its right side says. `skip` says
+    why it is not evaluated.
     """
 
     latex: str
@@ -69,8 +72,8 @@ class World:
     """What the symbols of a section mean.
 
     `instances` are tables from names to values; `functions` are the names that take
-    arguments, `defined` those that the page defines (they are in no table), `measures` what
-    means are taken over, `how` says in a few words what the instances are.
+    arguments, `defined` those that the page defines (they are in no table), `measures`
+    what means are taken over, `how` says in a few words what the instances are.
     """
 
     section: str
@@ -86,7 +89,9 @@ class World:
 
 @dataclass
 class Finding:
-    """What became of one formula: faults, and the wrong versions of it with what survived."""
+    """What became of one formula: faults, and the wrong versions of it with what
+    survived.
+    """
 
     formula: Formula
     status: str
@@ -251,7 +256,9 @@ class Section:
         return _Part(finding.formula, node, chain.source, case, dict(self.page))
 
     def _value(self, node: Node, case: Case) -> None:
-        """An expression that says nothing must have a value, or name what comes later."""
+        """An expression that says nothing must have a value, or name what comes
+        later.
+        """
         if node.kind in ("dots", "mark", "pm", "given"):
             return
         later = self.world.defined - set(self.page)
@@ -272,7 +279,9 @@ class Section:
     # --- definitions ---
 
     def _defines(self, chain: Chain, case: Case | None) -> str | None:
-        """The name that a chain defines, where it is one that the page has to define."""
+        """The name that a chain defines, where it is one that the page has to
+        define.
+        """
         if not chain.relations or chain.relations[0] != "=":
             return None
         first = chain.members[0]
@@ -286,7 +295,9 @@ class Section:
     # --- truth ---
 
     def _holds(self, part: _Part) -> tuple[bool, str, int]:
-        """Whether a part is true in all instances; else what it is like where it is not."""
+        """Whether a part is true in all instances; else what it is like where it is
+        not.
+        """
         tried = 0
         case = part.case or Case(part.source)
         statement = self._statement(part.node, case)
@@ -457,8 +468,8 @@ class Section:
 class _Definition(Given):
     """What the page says that a symbol is."""
 
-    left: Node = Node("dots")
-    right: Node = Node("dots")
+    left: Node = NOTHING
+    right: Node = NOTHING
 
     def with_body(self, body: Node) -> "_Definition":
         return _meaning(self.left, body)
@@ -472,7 +483,9 @@ def _meaning(left: Node, right: Node) -> _Definition:
 
 
 def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
-    """Whether the left side of an arrow comes near its right side, nearer and nearer."""
+    """Whether the left side of an arrow comes near its right side, nearer and
+    nearer.
+    """
     if node.value != (r"\to",):
         raise FormulaError("an arrow between two members is expected")
 

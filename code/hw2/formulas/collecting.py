@@ -1,5 +1,5 @@
-"""All mathematics of the report, displayed and inline, as the renderer sees it: with file
-and line, without comments and code, with captions and what chunks print.
+"""All mathematics of the report, displayed and inline, as the renderer sees it: with
+file and line, without comments and code, with captions and what chunks print.
 """
 
 import ast
@@ -26,7 +26,9 @@ OPTION = re.compile(r"^#\s?\|\s*(?P<key>[\w-]+):\s*(?P<value>.*)$")
 
 @dataclass(frozen=True)
 class Formula:
-    """One formula: its LaTeX, where it stands, its label, and what kind of place it is."""
+    """One formula: its LaTeX, where it stands, its label, and what kind of place it
+    is.
+    """
 
     latex: str
     where: str
@@ -44,8 +46,8 @@ def section_of(path: str) -> str:
 def collect(
     lines: "Sequence[Line]", printed: Callable[[str, str], str] | None = None
 ) -> list[Formula]:
-    """The formulas of the expanded report in their order. `printed(label, left side)` is
-    what `claims.equation` prints in a chunk.
+    """The formulas of the expanded report in their order. `printed(label, left side)`
+    is what `claims.equation` prints in a chunk.
     """
     found: list[Formula] = []
     texts: list[str] = []  # the lines, with code blanked

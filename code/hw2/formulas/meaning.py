@@ -1,9 +1,10 @@
 """The value of a formula in a world.
 
-A world is what the symbols of a section mean: a few *instances*, each a table from names
-(see `reading.name_of`) to values. A formula is true where each of its relations holds in
-every instance, for all values of its free symbols. Vectors are columns, so that products
-have the shapes that they have on paper, and what has no value is an error.
+A world is what the symbols of a section mean: a few *instances*, each a table from
+names (see `reading.name_of`) to values. A formula is true where each of its relations
+holds in every instance, for all values of its free symbols. Vectors are columns, so
+that products have the shapes that they have on paper, and what has no value is an
+error.
 """
 
 import itertools
@@ -24,8 +25,8 @@ EXACT, LOOSE = 1e-9, 1e-5  # relative; the second for limits, derivatives and in
 
 @dataclass(frozen=True)
 class Free:
-    """A symbol that formulas are about all values of: those `inside` are tried. At those
-    `outside` a condition such as 0 < x must be false.
+    """A symbol that formulas are about all values of: those `inside` are tried. At
+    those `outside` a condition such as 0 < x must be false.
     """
 
     inside: Sequence[Any]
@@ -126,8 +127,8 @@ class _Needed(Exception):
 class Scope:
     """The values of symbols where an expression stands: the innermost binding counts.
 
-    `measures` gives, for the subscript of a mean ("" without one), the outcomes that it is
-    taken over.
+    `measures` gives, for the subscript of a mean ("" without one), the outcomes that it
+    is taken over.
     """
 
     table: Mapping[str, Any]
@@ -171,8 +172,8 @@ def satisfied(
     statement: Callable[[Scope], bool], scope: Scope, where: Mapping[str, Sequence] = {}
 ) -> tuple[bool, dict[str, Any], int]:
     """Whether a statement holds for all values of the free symbols that it depends on,
-    those in `where` instead of the world's. Returns the first assignment that fails, and
-    how many were tried.
+    those in `where` instead of the world's. Returns the first assignment that fails,
+    and how many were tried.
     """
     tried = 0
 
@@ -249,9 +250,9 @@ def power(a: Any, b: Any) -> Any:
         except np.linalg.LinAlgError:
             raise FormulaError("the inverse of a singular matrix") from None
     try:
-        if isinstance(a, int | Fraction) and isinstance(b, Fraction | int):
-            if float(b).is_integer() and abs(b) < 64:
-                return Fraction(a) ** int(b)
+        rational = isinstance(a, int | Fraction) and isinstance(b, Fraction | int)
+        if rational and float(b).is_integer() and abs(b) < 64:
+            return Fraction(a) ** int(b)
         if isinstance(a, int | float | Fraction) and isinstance(
             b, int | float | Fraction
         ):
@@ -433,7 +434,9 @@ def _minus(a: Any, b: Any) -> Any:
 
 
 def _at(base: Any, indices: Sequence[Node], scope: Scope) -> Any:
-    """An entry of a vector, matrix or list, counted from 1, or the value of a function."""
+    """An entry of a vector, matrix or list, counted from 1, or the value of a
+    function.
+    """
     nodes: list[Node] = []
     for node in indices:  # A_{ij} has two indices
         nodes += node.parts if node.kind == "mul" else [node]
@@ -490,9 +493,9 @@ def _product_of(node: Node, scope: Scope) -> Any:
 def _power(node: Node, scope: Scope) -> Any:
     base_node, exponent = node.parts
     base = value(base_node, scope)
-    if exponent.kind == "symbol" and exponent.value in ("T", "top"):
-        if not scope.has(exponent.value):
-            return np.atleast_2d(base).T
+    transposed = exponent.kind == "symbol" and exponent.value in ("T", "top")
+    if transposed and not scope.has(exponent.value):
+        return np.atleast_2d(base).T
     return power(base, value(exponent, scope))
 
 
@@ -514,8 +517,8 @@ def _call(node: Node, scope: Scope) -> Any:
 
 @dataclass(frozen=True)
 class ByName:
-    """A function that the page defines. Its arguments are evaluated where they are used, so
-    that a mean in its body is taken over what is random in them.
+    """A function that the page defines. Its arguments are evaluated where they are
+    used, so that a mean in its body is taken over what is random in them.
     """
 
     names: tuple[str, ...]

@@ -1,8 +1,8 @@
 """From the LaTeX of a formula to a tree whose meaning does not depend on layout.
 
-`read` parses with the grammar of `grammar.lark` and then settles what LaTeX leaves open:
-which names are functions (the section's world says so), where the body of a sum ends, what
-a superscript does. What stays ambiguous, such as `1/2 x`, is an error.
+`read` parses with the grammar of `grammar.lark` and then settles what LaTeX leaves
+open: which names are functions (the section's world says so), where the body of a sum
+ends, what a superscript does. What stays ambiguous, such as `1/2 x`, is an error.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,9 @@ from lark.exceptions import UnexpectedInput
 
 
 class FormulaError(Exception):
-    """A formula that cannot be read or has no value here. `position` is an offset in it."""
+    """A formula that cannot be read or has no value here. `position` is an offset in
+    it.
+    """
 
     def __init__(self, message: str, position: int | None = None):
         super().__init__(message)
@@ -58,7 +60,6 @@ class _Postlex:
     """Tells opening bars from closing ones, and what the rows of `aligned` are."""
 
     always_accept = ("BAR", "DOUBLE_BAR", "BEGIN_ALIGNED", "END_ALIGNED", "AMP")
-    opening = {"LPAR", "LSQB", "LBRACE", "__ANON_0", "LFLOOR", "LCEIL", "BEGIN_MATRIX"}
 
     def process(self, stream: Iterable[Token]) -> Iterator[Token]:
         tokens, open_, aligned = list(stream), [], False
@@ -107,7 +108,9 @@ def _parser() -> Lark:
 
 
 def parse(latex: str) -> Tree:
-    """The tree of the grammar. Raises FormulaError with the position of what it refuses."""
+    """The tree of the grammar. Raises FormulaError with the position of what it
+    refuses.
+    """
     try:
         return _parser().parse(latex)
     except UnexpectedInput as error:
@@ -136,6 +139,7 @@ def read(latex: str, functions: Iterable[str] = ()) -> tuple[Chain, ...]:
     return tuple(reader.chain(part) for part in tree.children if part.data == "chain")
 
 
+MEANS = {"bb-E", "Var", "std", "P"}
 BIG = {"sum", "int", "lim"}
 MINUS_ONE = Node("neg", (Node("number", value=Fraction(1)),))
 
@@ -336,13 +340,8 @@ class _Reader:
             variable = self.derivative_variable(base)
             body, rest = self.units(rest, item)
             return Node("derivative", (body,), variable), rest
-        if name in ("bb-E", "Var", "std", "P") and "P" in self.functions | {"P"}:
-            if (
-                rest
-                and self.group_kind(rest[0])
-                and not (name == "P" and "P" not in self.functions)
-            ):
-                return self.mean(name, item, rest)
+        if name in MEANS and rest and self.group_kind(rest[0]):
+            return self.mean(name, item, rest)
         sub, sups, primes = self.scripts(item)
         if (
             base.data in ("bracket", "paren")
@@ -603,7 +602,7 @@ class _Reader:
         return self.full_name(items[1])
 
     def mean(self, name: str, item: Tree, rest: list) -> tuple[Node, list]:
-        sub, sups, primes = self.scripts(item)
+        sub, sups, _ = self.scripts(item)
         over = tuple(self.subscript(sub)) if sub is not None else ()
         label = self.text_of(sub) if sub is not None else ""
         arguments, after = self.arguments(rest[0])

@@ -1,6 +1,6 @@
-"""Question 1: integer matrices of several sizes and ranks. Means over the Gaussian teacher
-and noise are exact: everything they are taken of has degree two, and the outcomes have the
-means and covariances of the Gaussian vectors.
+"""Question 1: integer matrices of several sizes and ranks. Means over the Gaussian
+teacher and noise are exact: everything they are taken of has degree two, and the
+outcomes have the means and covariances of the Gaussian vectors.
 """
 
 from collections.abc import Iterable
