@@ -7,7 +7,6 @@ reason.
 """
 
 import time
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -125,15 +124,22 @@ class Section:
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
+        self.tables: dict[Any, Any] = {}
+        self.memo: dict[Any, Any] | None = None
 
     def scope(
-        self, instance: str, page: "Mapping[str, _Definition] | None" = None
+        self,
+        instance: str,
+        page: "Mapping[str, _Definition] | None" = None,
+        memo: dict[Any, Any] | None = None,
     ) -> Scope:
-        table = ChainMap(
-            dict(self.page if page is None else page),
-            dict(self.world.instances[instance]),
-        )
-        return Scope(table, self.world.measures)
+        """Where the formulas of an instance are evaluated, with what `page` defines."""
+        page = self.page if page is None else page
+        key = (instance, id(page))
+        if key not in self.tables:
+            table = {**self.world.instances[instance], **page}
+            self.tables[key] = (table, page)
+        return Scope(self.tables[key][0], self.world.measures, memo=memo)
 
     # --- all formulas ---
 
@@ -214,7 +220,7 @@ class Section:
         finding.relations += len(chain.relations)
         if name := self._defines(chain, case):
             left, right = chain.members[:2]
-            self.page[name] = _meaning(left, right)
+            self.page = {**self.page, name: _meaning(left, right)}
             finding.status = DEFINING
             self.parts.append(
                 (
@@ -253,7 +259,7 @@ class Section:
     def _part(
         self, finding: Finding, node: Node, chain: Chain, case: Case | None
     ) -> _Part:
-        return _Part(finding.formula, node, chain.source, case, dict(self.page))
+        return _Part(finding.formula, node, chain.source, case, self.page)
 
     def _value(self, node: Node, case: Case) -> None:
         """An expression that says nothing must have a value, or name what comes
@@ -302,7 +308,7 @@ class Section:
         case = part.case or Case(part.source)
         statement = self._statement(part.node, case)
         for instance in self.world.instances:
-            scope = self.scope(instance, part.page).with_(case.bind)
+            scope = self.scope(instance, part.page, self.memo).with_(case.bind)
             if case.only and instance not in case.only:
                 if _safely(lambda s: satisfied(statement, s, case.where)[0], scope):
                     return (
@@ -314,6 +320,8 @@ class Section:
             good, at, count = satisfied(statement, scope, case.where)
             tried += count
             if not good:
+                if self.memo is not None:  # of a wrong version nobody asks why
+                    return False, "", tried
                 message = self._explain(part, case, scope.with_(at), instance, at)
                 return False, message, tried
             outside = case.outside
@@ -390,12 +398,15 @@ class Section:
     # --- wrong versions ---
 
     def _change(self, index: int, finding: Finding, part: _Part) -> None:
+        memo: dict[Any, Any] = {}
         for what, node in self._versions(part):
             finding.changed += 1
             if part.node.kind == "defining":
                 refuted = self._definition_refuted(index, part, node)
             else:
+                self.memo = memo
                 refuted = self._refuted(replace(part, node=node))
+                self.memo = None
             if not refuted and not finding.faults:
                 finding.survivors.append(f"{part.source}: {what}")
 
@@ -416,11 +427,18 @@ class Section:
         name = part.node.value
         meaning = part.page[name]
         changed = meaning.with_body(node)
-        return any(
-            self._refuted(replace(other, page={**other.page, name: changed}))
+        pages: dict[int, Any] = {}
+        behind = [
+            other
             for _, other in self.parts[index + 1 :]
             if other.node.kind != "defining" and other.page.get(name) is meaning
-        )
+        ]
+        # those that mention it first: they refute it, if any does
+        for other in sorted(behind, key=lambda other: not _mentions(other, name)):
+            page = pages.setdefault(id(other.page), {**other.page, name: changed})
+            if self._refuted(replace(other, page=page)):
+                return True
+        return False
 
     def _kindred(self, node: Node) -> list[Node]:
         """Other symbols of the section whose values are of the same kind."""
@@ -497,6 +515,19 @@ def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
 
     near, nearer = distance(1e4), distance(1e6)
     return nearer <= max(near / 9, 1e-9) and nearer < 1e-2
+
+
+def _mentions(part: _Part, name: str) -> bool:
+    """Whether a formula has a symbol in it, or in what the page defines its symbols as."""
+    seen: set[str] = set()
+    todo = [part.node]
+    while todo:
+        for node in todo.pop().walk():
+            if node.kind == "symbol" and node.value not in seen:
+                seen.add(node.value)
+                if node.value in part.page:
+                    todo.append(part.page[node.value].right)
+    return name in seen
 
 
 def _squeezed(latex: str) -> str:

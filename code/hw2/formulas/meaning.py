@@ -138,15 +138,21 @@ class Scope:
     bound: dict[str, Any] = field(default_factory=dict)
     loose: list[bool] = field(default_factory=lambda: [False])
     depth: list[int] = field(default_factory=lambda: [0])
+    # values of whole members, which the wrong versions of a formula have in common
+    memo: dict[Any, Any] | None = None
 
     def with_(self, values: Mapping[str, Any]) -> "Scope":
         bound = {**self.bound, **values}
-        return Scope(self.table, self.measures, bound, self.loose, self.depth)
+        return Scope(
+            self.table, self.measures, bound, self.loose, self.depth, self.memo
+        )
 
     def without(self, name: str) -> "Scope":
         """Where the symbol has the world's meaning again."""
         bound = {key: item for key, item in self.bound.items() if key != name}
-        return Scope(self.table, self.measures, bound, self.loose, self.depth)
+        return Scope(
+            self.table, self.measures, bound, self.loose, self.depth, self.memo
+        )
 
     def has(self, name: str) -> bool:
         return name in self.bound or name in self.table
@@ -843,18 +849,34 @@ def truth(node: Node, scope: Scope, near: float = 0.05) -> bool:
             raise FormulaError(f"{_short(found)} is neither true nor false")
         return found
     scope.loose[0] = False
-    found = [_member(part, node.value, i, scope) for i, part in enumerate(node.parts)]
-    tolerance = LOOSE if scope.loose[0] else EXACT
-    return all(
-        related(found[i], relation, found[i + 1], tolerance, near)
-        for i, relation in enumerate(node.value)
-    )
+    left = _member(node, 0, scope)
+    for i, relation in enumerate(node.value):
+        right = _member(node, i + 1, scope)
+        tolerance = LOOSE if scope.loose[0] else EXACT
+        if not related(left, relation, right, tolerance, near):
+            return False
+        left = right
+    return True
 
 
-def _member(part: Node, relations: Sequence[str], i: int, scope: Scope) -> Any:
+def _member(node: Node, i: int, scope: Scope) -> Any:
     """A member of a chain: left of `\\sim` and such a symbol stands for its law."""
-    if i < len(relations) and relations[i] == r"\sim" and part.kind == "symbol":
+    part = node.parts[i]
+    if i < len(node.value) and node.value[i] == r"\sim" and part.kind == "symbol":
         if not scope.has(f"law {part.value}"):
             raise FormulaError(f"`{part.value}` has no law here")
         return scope[f"law {part.value}"]
-    return value(part, scope)
+    if scope.memo is None:
+        return value(part, scope)
+    bound = tuple((name, id(item)) for name, item in scope.bound.items())
+    key = (id(part), id(scope.table), bound)
+    if key not in scope.memo:
+        loose, scope.loose[0] = scope.loose[0], False
+        found = value(part, scope)
+        # what the key names by its identity has to stay
+        kept = (part, scope.table, tuple(scope.bound.values()))
+        scope.memo[key] = (found, scope.loose[0], kept)
+        scope.loose[0] = loose
+    found, loose, _ = scope.memo[key]
+    scope.loose[0] |= loose
+    return found
