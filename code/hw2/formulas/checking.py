@@ -518,7 +518,7 @@ def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
 
 
 def _mentions(part: _Part, name: str) -> bool:
-    """Whether a formula has a symbol in it, or in what the page defines its symbols as."""
+    """Whether a formula has a symbol in it, or in what its symbols are defined as."""
     seen: set[str] = set()
     todo = [part.node]
     while todo:
