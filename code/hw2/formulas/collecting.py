@@ -51,7 +51,7 @@ def collect(
     """
     found: list[Formula] = []
     texts: list[str] = []  # the lines, with code blanked
-    for chunk, line in _classified(lines):
+    for chunk, line in classified(lines):
         texts.append("" if chunk else line.text)
         if chunk:
             found += _of_chunk(line, chunk, printed)
@@ -77,7 +77,7 @@ def _blank(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match[0])
 
 
-def _classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
+def classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
     """Each line with the kind of code block that it is in: "python", "code", or ""."""
     fence = kind = ""
     for line in lines:
