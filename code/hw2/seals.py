@@ -44,6 +44,7 @@ COMPARISONS = (
     "earlier", "always", "never", "every", "only", "first", "last", "same", "equal",
     "differs", "agree", "agrees", "not",
 )  # fmt: skip
+STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 STATES = re.compile(
     rf"\d|@\w|`\{{python\}}|%|\b(?:{'|'.join([*NUMBERS, *COMPARISONS])})\b",
     re.IGNORECASE,
