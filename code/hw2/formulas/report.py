@@ -120,7 +120,8 @@ def summary(all_of: Sequence[Judged]) -> str:
     return (
         f"{len(findings)} formulas, {len(shown)} of them displayed; "
         f"{of(findings, EVALUATED)} evaluated, {of(findings, DEFINING)} defining, "
-        f"{of(findings, READ)} only read, {of(findings, SKIPPED)} not evaluated; of "
-        f"{len(related)} with a relation {of(related, EVALUATED, DEFINING)} are evaluated "
-        f"or defining; {changed - survivors:,} of {changed:,} wrong versions refuted"
+        f"{of(findings, READ)} only read, {of(findings, SKIPPED)} not evaluated; "
+        f"{len(related)} with a relation {of(related, EVALUATED, DEFINING)} are "
+        f"evaluated or defining; {changed - survivors:,} of {changed:,} wrong "
+        "versions refuted"
     )

@@ -1,0 +1,93 @@
+"""What is collected is what the renderer shows as mathematics, with file and line."""
+
+import json
+import subprocess
+
+import pypandoc
+import pytest
+
+from hw2.formulas.collecting import CAPTION, DISPLAY, INLINE, PRINTED, collect
+from hw2.paths import REPORT
+from qmdpdf.source import expand
+
+PAGE = """\
+Text with $a = b$ and `$c$` and \\$5 and $d_1$,
+<!-- $hidden = 1$
+$$ hidden $$ -->
+
+$$
+e
+= f
+$$ {#eq-one}
+
+```
+$code$
+```
+
+````
+```
+$more$
+```
+````
+
+```{python}
+#| label: fig-x
+#| fig-cap: "A caption with $g$ and $\\\\sigma$"
+x = "$string$"
+claims.equation("eq-two", r"\\frac{P}{Q}")
+```
+
+$h$
+"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    file = tmp_path / "_q1-page.qmd"
+    file.write_text(PAGE)
+    return file
+
+
+def test_each_kind_of_place_is_found_with_its_line(page):
+    found = collect(expand(page), lambda label, left: f"{left} = 1")
+    shown = [(f.latex, f.kind, f.label, int(f.where.split(":")[-1])) for f in found]
+    assert shown == [
+        ("a = b", INLINE, "", 1),
+        ("d_1", INLINE, "", 1),
+        ("e = f", DISPLAY, "eq-one", 5),
+        ("g", CAPTION, "", 22),
+        (r"\sigma", CAPTION, "", 22),
+        (r"\frac{P}{Q} = 1", PRINTED, "eq-two", 24),
+        ("h", INLINE, "", 27),
+    ]
+    assert {formula.section for formula in found} == {"q1"}
+
+
+def math_of_pandoc(tree):
+    """All mathematics in pandoc's tree, in its order."""
+    if isinstance(tree, dict):
+        if tree.get("t") == "Math":
+            yield " ".join(tree["c"][1].split())
+        else:
+            yield from math_of_pandoc(list(tree.values()))
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from math_of_pandoc(item)
+
+
+def test_the_report_has_no_mathematics_that_is_not_collected():
+    """Chunks are left out on both sides: pandoc does not run them."""
+    lines = expand(REPORT)
+    text = "\n".join(line.text for line in lines).replace("```{python}", "```python")
+    command = [pypandoc.get_pandoc_path(), "--from", "markdown", "--to", "json"]
+    done = subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
+    )
+    expected = list(math_of_pandoc(json.loads(done.stdout)["blocks"]))
+    found = [f.latex for f in collect(lines) if f.kind in (INLINE, DISPLAY)]
+    assert sorted(found) == sorted(expected)
