@@ -79,15 +79,10 @@ def versions() -> str:
     """The commit, and the versions of Python, of the packages and of TeX where that is
     on the path, as a sentence.
     """
-    found = runs.provenance("")
-    commit = (
-        f"commit {found['commit'][:12]}"
-        if found["commit"]
-        else "no commit of a Git repository"
-    )
+    commit, unknown = runs.commit()
     changes = (
         ", with changes of the code that are not committed"
-        if found["uncommitted_changes"]
+        if runs.provenance("")["uncommitted_changes"]
         else ""
     )
     tools = [
@@ -96,7 +91,8 @@ def versions() -> str:
     ]
     if tex := _first_line(shutil.which("lualatex"), "--version"):
         tools.append(tex.removeprefix("This is "))
-    return f"{commit}{changes}, by {renderer()}, with {', '.join(tools)}"
+    named = f"commit {commit[:12]}" if commit else unknown
+    return f"{named}{changes}, by {renderer()}, with {', '.join(tools)}"
 
 
 def _first_line(command: str | None, option: str) -> str:

@@ -73,9 +73,7 @@ def test_the_versions_are_those_of_today(rendering):
     assert text.startswith(f"commit {commit[:12]}")
     assert f"torch {torch.__version__.partition('+')[0]}," in text
     assert f"Python {platform.python_version()}," in text
-    rendering.setattr(
-        runs, "provenance", lambda _: {"commit": "", "uncommitted_changes": False}
-    )
+    rendering.setattr(runs, "commit", lambda: ("", "no commit of a Git repository"))
     assert show.versions().startswith("no commit of a Git repository, by")
 
 
