@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -11,7 +12,7 @@ import pypandoc
 
 from qmdpdf.convert import convert, publish
 from qmdpdf.execute import execute
-from qmdpdf.reuse import keep, key, restore
+from qmdpdf.reuse import keep, key, of_files, restore
 from qmdpdf.source import QmdError, read
 from qmdpdf.weave import weave
 
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             document = read(options.document)
             name = key(document, options.depends) if options.reuse else ""
+            files = of_files(document, options.depends)
             if options.reuse and restore(document, options.reuse, name):
                 print(
                     "  chunks and all they depend on are unchanged: their results are "
@@ -67,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             else:
                 execute(document)
-                if options.reuse:
+                # not where a file was changed meanwhile: which one was read is unknown
+                if options.reuse and of_files(document, options.depends) == files:
                     keep(document, options.reuse, name)
             markdown, latex = (
                 weave(document, folder.resolve()),
@@ -85,4 +88,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # as Ctrl-C, leaves no kernel and no folder behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -10,9 +10,11 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,6 +191,75 @@ def test_a_kill_during_the_write_of_the_pdf(tmp_path):
     assert (tmp_path / "a.pdf").read_text() == "new"
 
 
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("place", ["chunk", "LaTeX"])
+def test_sigterm_leaves_no_temporary_folder_and_no_kernel(tmp_path, place):
+    (tmp_path / "_quarto.yml").write_text(QUARTO)
+    (tmp_path / "doc.pdf").write_text("old")
+    (tmp_path / "tmp").mkdir()
+    sleep = "time.sleep(60)" if place == "chunk" else ""
+    (tmp_path / "doc.qmd").write_text(
+        "```{python}\nimport os, time\nfrom pathlib import Path\n"
+        f"Path('kernel').write_text(str(os.getpid()))\n{sleep}\n```\n"
+    )
+    latexmk = tmp_path / "latexmk"
+    latexmk.write_text(f"#!/bin/sh\ntouch '{tmp_path}/latex'\nexec sleep 60\n")
+    latexmk.chmod(0o755)
+    environment = {
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PATH": f"{tmp_path}:{PLAIN['PATH']}",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "qmdpdf", "doc.qmd"],
+        cwd=tmp_path,
+        env=PLAIN | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        begun = tmp_path / ("kernel" if place == "chunk" else "latex")
+        wait_until(lambda: begun.exists() and list((tmp_path / "tmp").iterdir()))
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert (tmp_path / "doc.pdf").read_text() == "old"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "kernel").read_text()), 0)
+
+
+def test_sigterm_during_a_download_leaves_no_temporary_folder(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = "import runpy, sys; sys.argv = ['hw2', 'run', 'magic/final', '--force']"
+        code += "; runpy.run_module('hw2', run_name='__main__')"
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=PLAIN
+            | {
+                "HW2_DATA": str(tmp_path / "data"),
+                "HW2_DATA_MIRROR": f"http://127.0.0.1:{listener.getsockname()[1]}",
+                "no_proxy": "127.0.0.1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            connection, _ = listener.accept()  # and never answer
+            with connection:
+                assert len(list((tmp_path / "data").iterdir())) == 1
+                process.send_signal(signal.SIGTERM)
+                output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert list((tmp_path / "data").iterdir()) == []
+
+
 # --- disks ---
 
 
@@ -260,7 +331,8 @@ def test_a_full_disk_leaves_no_half_data_set(archive, mount):
     assert list(mount.iterdir()) == []
 
 
-def test_a_checkout_that_cannot_be_written_to(mount):
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_checkout_that_cannot_be_written_to(mount, ready):
     (mount / "code").mkdir()
     shutil.copy(ROOT / "code" / "setup.sh", mount / "code")
     shutil.copy(ROOT / "Makefile", mount)
@@ -268,6 +340,9 @@ def test_a_checkout_that_cannot_be_written_to(mount):
         (mount / name).write_text("")
     (mount / "doc.qmd").write_text("# Title\n")
     (mount / "doc.pdf").write_text("old")
+    if ready:
+        (mount / ".venv").mkdir()
+        (mount / ".venv" / ".ready").touch()
     subprocess.run(["mount", "-o", "remount,ro", os.fspath(mount)], check=True)
     made = subprocess.run(
         ["make", "pdf"], cwd=mount, capture_output=True, text=True, check=False
@@ -276,6 +351,7 @@ def test_a_checkout_that_cannot_be_written_to(mount):
     assert (
         f"error: nothing can be written into {mount}; copy the project" in made.stderr
     )
+    assert "cannot create" not in made.stderr
     done = render(mount)
     assert done.returncode == 1
     assert "error: [Errno 30] Read-only file system" in done.stderr
@@ -385,7 +461,8 @@ def test_two_makes_take_turns(tmp_path):
     messages = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert (tmp_path / "log").read_text().split() == ["begin", "end"] * 2
-    assert sorted(messages) == ["", "Waiting for another make in this folder\n"]
+    waited = ["Waiting for another make in this folder\n" in text for text in messages]
+    assert sorted(waited) == [False, True]
 
 
 def test_no_module_reads_or_writes_text_in_the_encoding_of_the_locale():
