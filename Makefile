@@ -51,9 +51,9 @@ lint: .venv/.ready ## check style and format of the code
 
 tex: .build/tex ## install TeX where it is missing and can be installed
 
-lock: ## pin the newest versions that pyproject.toml allows (needs uv)
-	@command -v uv >/dev/null || { echo "error: uv not found; install it: pip install uv" >&2; exit 1; }
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+lock: .venv/.ready ## pin the newest versions that pyproject.toml allows
+	@$(PY) -m pip install --disable-pip-version-check --quiet --require-hashes -r code/uv.lock
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		-o requirements.lock pyproject.toml
 
 clean: ## remove the environment, the build files and the PDF
