@@ -269,6 +269,17 @@ def test_quarto_before_any_make_ends_with_words_that_name_it(machine):
     assert run(machine, "installed").returncode == 0
 
 
+def test_github_runs_the_check_with_the_pinned_quarto_and_keeps_the_pdf():
+    file = ROOT / ".github" / "workflows" / "check.yml"
+    steps = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"]["check"]["steps"]
+    (quarto,) = (step for step in steps if "quarto-actions" in step.get("uses", ""))
+    lock = (ROOT / "code" / "quarto.lock").read_text(encoding="utf-8")
+    assert f"quarto-cli=={quarto['with']['version']} " in lock
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert steps[-1]["with"]["path"] == "report/hw2.pdf"
+
+
 @pytest.mark.skipif(not shutil.which("git"), reason="no Git on this system")
 def test_line_ends_are_those_of_the_repository_whatever_git_is_set_to(tmp_path):
     for name in (".gitattributes", "code/setup.sh", "figures/fig-t1-std.png"):
