@@ -45,9 +45,10 @@ bench: .venv/.ready ## measure the speed of Task 3 on this machine, ours and the
 submission: report/hw2.pdf ## write dist/ece046211_hw2_<id1>_<id2>.zip: notebook and PDF (DRAFT=1 accepts any ID)
 	@$(PY) -m hw2 submission $(if $(DRAFT),--draft) report/hw2.pdf
 
-lint: .venv/.ready ## check style and format of the code
+lint: .venv/.ready ## check style, format and types of the code
 	@.venv/bin/ruff check code tests
 	@.venv/bin/ruff format --check code tests
+	@.venv/bin/mypy
 
 tex: .build/tex ## install TeX where it is missing and can be installed
 

@@ -235,7 +235,7 @@ def measure(settings: Settings = SETTINGS) -> Run:
     rate = matmul_rate(device, precision, 2048 if device.type == "cpu" else 8192)
 
     torch.manual_seed(0)
-    model = peer().to(device, memory_format=torch.channels_last)
+    model = peer().to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
     warm_up = found.train[torch.arange(settings.batch_size, device=device)]
     peer_epoch(model, optimizer, our_loader(warm_up, settings), device, precision)
@@ -255,7 +255,9 @@ def measure(settings: Settings = SETTINGS) -> Run:
         )
 
     images, cost = len(found.train), operations(settings.ours)
-    summary = {f"{name}_epoch_seconds": value for name, value in epochs.items()}
+    summary: dict[str, Any] = {
+        f"{name}_epoch_seconds": value for name, value in epochs.items()
+    }
     summary |= {
         f"{name}_images_per_second": images / value for name, value in epochs.items()
     }

@@ -251,6 +251,7 @@ def _weights(run: Run) -> dict[str, Any]:
 def _compare(
     run: Run, experiment: Experiment, weights: dict[str, Any]
 ) -> list[Comparison]:
+    assert experiment.evaluate
     try:
         numbers = experiment.evaluate(runs.as_read(experiment.config), weights)
     except (

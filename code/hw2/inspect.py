@@ -31,7 +31,7 @@ def faults(pdf: Path, report: Path = REPORT) -> list[str]:
     ]
     bookmarks = {_letters(title) for title in _titles(reader.outline)}
     for line in headings(lines):
-        title = HEADING.match(line.text)[1]
+        title = HEADING.sub(r"\1", line.text)
         if not any(bookmark.endswith(_letters(title)) for bookmark in bookmarks):
             found.append(f"{line.where}: the section {title!r} is not in {pdf}")
     return found + unreferenced(lines)

@@ -269,7 +269,7 @@ def _validate(record: Any, file: Path) -> None:
     """Refuse a record that lacks something, has a number that is none, or whose summary
     disagrees with its values.
     """
-    types = {field.name: field.type for field in fields(Run)}
+    types: dict[str, Any] = {field.name: field.type for field in fields(Run)}
     if not isinstance(record, dict) or set(record) != set(types):
         keys = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise RunError(

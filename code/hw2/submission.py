@@ -348,7 +348,7 @@ def submit(pdf: Path, draft: bool) -> Path:
     return target
 
 
-def _date() -> tuple[int, ...]:
+def _date() -> tuple[int, int, int, int, int, int]:
     """The commit's date, so that one commit gives one archive."""
     return datetime.fromtimestamp(
         int(os.environ.get("SOURCE_DATE_EPOCH", "1500000000")), UTC

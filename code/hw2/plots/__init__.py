@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib import font_manager
@@ -25,7 +26,8 @@ def use_style() -> None:
     try:
         from matplotlib_inline.config import InlineBackend
 
-        InlineBackend.instance().print_figure_kwargs = {"bbox_inches": None}
+        whole: dict[str, Any] = {"bbox_inches": None}
+        InlineBackend.instance().print_figure_kwargs = whole
     except ImportError:
         pass
 

@@ -4,6 +4,7 @@ worth.
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -162,7 +163,7 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
     return "\n".join(rows)
 
 
-def _range(item: Mapping[str, object]) -> str:
+def _range(item: Mapping[str, Any]) -> str:
     if "choices" in item:
         return ", ".join(map(str, item["choices"]))
     return (

@@ -174,7 +174,7 @@ def study(seeds: int = 64, chunk: int = 4) -> dict[str, Trace]:
     distribution share draws.
     """
     numbers = range(SEED, SEED + seeds, chunk)
-    traces = {}
+    traces: dict[str, Trace] = {}
     for uniform in (False, True):
         schemes = [scheme for scheme in SCHEMES if scheme.uniform == uniform]
         parts = _in_threads(

@@ -267,14 +267,14 @@ def plane(levels: int = 3, hidden: int = 3, teacher: int = 1) -> World:
     """
     incoming, outgoing = networks(levels, 2, hidden)
     cones = fan(levels, 2)
-    turns = [cones.reshape(-1, 2)]
+    found = [cones.reshape(-1, 2)]
     for one, other in cones:
         a, b = preactivation(incoming, outgoing, np.array([one, other])).T
         a, b = np.abs(np.unique(np.stack([a, b], 1)[a * b < 0], axis=0)).T
-        turns.append(
+        found.append(
             np.outer(a, other) + np.outer(b, one)
         )  # where the linear function between them vanishes
-    turns = np.concatenate(turns)
+    turns = np.concatenate(found)
     turns = np.unique(turns // np.gcd.reduce(turns, axis=1)[:, None], axis=0)
     angle = np.arctan2(turns[:, 1], turns[:, 0])
     turns = turns[np.argsort(angle)]
@@ -673,7 +673,7 @@ def broken(bound: sp.Expr = BOUND, runs: int = 4000) -> dict[str, tuple[int, int
         "rare": rare_direction(world, min(max(limit, 0.0), 1.0)),
     }
     return {
-        name: (int((learn(one, SIMULATED[N], runs)[0] >= limit).sum()), runs)
+        name: (int((learn(one, int(SIMULATED[N]), runs)[0] >= limit).sum()), runs)
         for name, one in worlds.items()
     }
 

@@ -8,6 +8,7 @@ exact integers.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
+from typing import Any
 
 import sympy as sp
 import torch
@@ -130,7 +131,7 @@ def torchvision_rows() -> list[Row]:
         network, image = vgg11(), torch.empty(1, 3, 224, 224)
     table = [Row("INPUT", (224, 224, 3), 0)]
 
-    def record(module: nn.Module, _: tuple, output: torch.Tensor) -> None:
+    def record(module: Any, _: tuple, output: torch.Tensor) -> None:
         shape = (
             tuple(output.shape[1:])
             if output.ndim == 2
