@@ -154,10 +154,8 @@ def recorded() -> list[NotebookNode]:
         )
         cells.append(_written(run.file, record))
         if shown:
-            code = (
-                "import "
-                f"base64\n\nPath({str(run.weights_file.relative_to(ROOT))!r}).write_bytes(base64.b64decode("
-            )
+            file = str(run.weights_file.relative_to(ROOT))
+            code = f"import base64\n\nPath({file!r}).write_bytes(base64.b64decode("
             cells.append(_hidden(f'{code}"{base64.b64encode(shown).decode()}"))'))
     return cells
 

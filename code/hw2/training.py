@@ -133,7 +133,8 @@ class State(Generic[Model]):
         try:
             with safe_open(file, "pt") as content:
                 numbers = json.loads(content.metadata()["numbers"])
-                tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+                names = content.keys()  # it is no mapping
+                tensors = {name: content.get_tensor(name) for name in names}
             self.model.load_state_dict(_part(tensors, "model"))
             state: dict[int, dict[str, Tensor]] = {}
             for name, value in _part(tensors, "optimizer").items():
