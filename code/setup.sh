@@ -28,7 +28,7 @@ lock() { # its file descriptor, what has it
 sources() { # more conditions for find
     set -- "$@" ! -path '*/.*' ! -path '*/__pycache__/*' ! -path '*.egg-info/*' ! -path 'report/hw2_files/*' \
         \( ! -path 'report/hw2.*' -o -name hw2.qmd \)
-    for folder in runs "${HW2_DATA:-data}"; do
+    for folder in runs data; do
         [ ! -d "$folder" ] || set -- "$folder" "$@"
     done
     find -H _quarto.yml _environment report code "$@" -type f
@@ -57,7 +57,7 @@ python() {
     # TeX meanwhile; where it fails it says so, and again when it is needed
     if [ -n "${WITH_TEX:-}" ] && [ ! -e .build/tex ] && ! has_tinytex; then
         (tex) 9>&- &
-        trap 'echo "interrupted; apt-get, if it was begun, goes on in the background: see .build/tex.log" >&2; exit 130' INT TERM
+        trap 'echo "interrupted; apt-get, if it was begun, goes on in the background: see .build/tex.log" >&2; exit 130' INT
     fi
     start=$(date +%s)
     echo "Python packages: installing those of requirements.lock into .venv (with PyTorch for GPUs about 3 GB to download)"
@@ -158,7 +158,7 @@ render() {
         [ -e .build/tex ] || tex
         echo "Renderer: qmdpdf with pandoc $(.venv/bin/python -c 'import pypandoc; print(pypandoc.get_pandoc_version())')"
         set -- report code requirements.lock _quarto.yml _environment
-        for folder in runs "${HW2_DATA:-data}"; do
+        for folder in runs data; do
             [ ! -d "$folder" ] || set -- "$@" "$folder"
         done
         exec .venv/bin/python -m qmdpdf report/hw2.qmd --reuse .build/results --depends "$@"

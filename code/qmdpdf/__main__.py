@@ -12,7 +12,7 @@ import pypandoc
 
 from qmdpdf.convert import convert, publish
 from qmdpdf.execute import execute
-from qmdpdf.reuse import keep, key, of_files, restore
+from qmdpdf.reuse import keep, key, restore, stamps
 from qmdpdf.source import QmdError, read
 from qmdpdf.weave import weave
 
@@ -60,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
             folder = options.keep or Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
             document = read(options.document)
+            files = stamps(document, options.depends)
             name = key(document, options.depends) if options.reuse else ""
-            files = of_files(document, options.depends)
             if options.reuse and restore(document, options.reuse, name):
                 print(
                     "  chunks and all they depend on are unchanged: their results are "
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 execute(document)
                 # not where a file was changed meanwhile: which one was read is unknown
-                if options.reuse and of_files(document, options.depends) == files:
+                if options.reuse and stamps(document, options.depends) == files:
                     keep(document, options.reuse, name)
             markdown, latex = (
                 weave(document, folder.resolve()),

@@ -36,16 +36,15 @@ def key(document: Document, depends: list[Path]) -> str:
             labelled = re.findall(r"^.*\{#.*$", cell.source, re.MULTILINE)
             parts = [*INLINE.findall(cell.source), *displayed, *labelled]
         digest.update("\0".join(parts).encode() + b"\1")
-    digest.update(of_files(document, depends).encode())
-    return digest.hexdigest()
-
-
-def of_files(document: Document, depends: list[Path]) -> str:
-    """A digest of the files alone."""
-    digest = hashlib.sha256()
     for file in _files(document, depends):
         digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def stamps(document: Document, depends: list[Path]) -> list[tuple[Path, int, int]]:
+    """The files with their sizes and times, which tell whether one was changed."""
+    files = ((file, file.stat()) for file in _files(document, depends))
+    return [(file, found.st_size, found.st_mtime_ns) for file, found in files]
 
 
 def _files(document: Document, depends: list[Path]) -> Iterator[Path]:

@@ -140,8 +140,9 @@ def test_results_of_files_that_changed_meanwhile_are_not_kept(
         monkeypatch.setattr(f"qmdpdf.__main__.{stage}", lambda *_: None)
     module = page.parent / "code" / "a.py"
     page.write_text(
-        f"```{{python}}\nfrom pathlib import Path\nPath({str(module)!r})"
-        ".write_text('a = 2')\n```\n"
+        "```{python}\nfrom pathlib import Path\n"
+        f"module = Path({str(module)!r})\n"
+        "if module.read_text() == 'a = 1':\n    module.write_text('a = 2')\n```\n"
     )
     arguments = [str(page), "--reuse", str(tmp_path / "kept")]
     arguments += ["--depends", str(module.parent)]
