@@ -69,12 +69,12 @@ def verify(only: str) -> int:
 
 def inspect_pdf(pdf: Path) -> int:
     """Check a rendered report, return 1 if anything is wrong."""
-    from hw2 import inspect
+    from hw2 import pdf_check
 
     if not pdf.is_file():
         print(f"error: {pdf}: no such file; render it with `make pdf`", file=sys.stderr)
         return 1
-    faults = inspect.faults(pdf)
+    faults = pdf_check.faults(pdf)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     if not faults:

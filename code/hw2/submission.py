@@ -37,7 +37,7 @@ COURSE = "ece046211_hw2"
 LEFT_OUT = {
     "__main__.py",
     "cli.py",
-    "inspect.py",
+    "pdf_check.py",
     "submission.py",
 }  # of no use in a notebook
 MARK = "HW2CELL"

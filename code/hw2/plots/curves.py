@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hw2.intervals import Interval
 from hw2.runs import Run
-from hw2.statistics import Interval
 
 
 def band(

@@ -3,7 +3,7 @@
 import pytest
 from pypdf import PdfWriter
 
-from hw2 import inspect
+from hw2 import pdf_check
 from qmdpdf.source import expand
 
 PAGE = """\
@@ -38,17 +38,17 @@ def pdf(tmp_path, *bookmarks):
 
 
 def test_a_good_pdf_has_no_faults(tmp_path, page):
-    assert inspect.faults(pdf(tmp_path, "1 First part"), page) == []
+    assert pdf_check.faults(pdf(tmp_path, "1 First part"), page) == []
 
 
 def test_a_missing_section_is_named_with_its_line(tmp_path, page):
-    (fault,) = inspect.faults(pdf(tmp_path, "1 Another part"), page)
+    (fault,) = pdf_check.faults(pdf(tmp_path, "1 Another part"), page)
     assert "page.qmd:1: the section 'First part' is not in" in fault
 
 
 def test_a_label_that_nothing_refers_to_is_named(page):
     page.write_text(PAGE.replace("@eq-b", "nothing"))
-    assert inspect.unreferenced(expand(page)) == [
+    assert pdf_check.unreferenced(expand(page)) == [
         "eq-b is never referred to; write @eq-b or drop it"
     ]
 
@@ -57,5 +57,5 @@ def test_a_label_that_nothing_refers_to_is_named(page):
 def test_an_open_reference_in_the_text_is_found(tmp_path, page, monkeypatch, mark):
     monkeypatch.setattr("pypdf.PageObject.extract_text", lambda self: f"as in {mark}")
     assert (
-        "unresolved reference" in inspect.faults(pdf(tmp_path, "First part"), page)[0]
+        "unresolved reference" in pdf_check.faults(pdf(tmp_path, "First part"), page)[0]
     )
