@@ -24,10 +24,13 @@ def use_style() -> None:
     # of the page's
     try:
         from matplotlib_inline.config import InlineBackend
-
-        InlineBackend.instance().print_figure_kwargs = {"bbox_inches": None}
     except ImportError:
-        pass
+        return
+    backend = InlineBackend.instance()
+    # Quarto has set its format past the backend, which would now go back to its own
+    if found := os.environ.get("QUARTO_FIG_FORMAT"):
+        backend.figure_formats = {found}
+    backend.print_figure_kwargs = {"bbox_inches": None}
 
 
 def _use_latin_modern() -> None:
