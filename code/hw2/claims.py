@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 
-from hw2 import pages
+from hw2 import kept, pages
 
 Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
@@ -54,7 +54,7 @@ class Claim:
 @dataclass(frozen=True)
 class Verdict:
     """What became of a claim. `tie` is how the page is bound to the checked object:
-    "printed", "parsed" or "no".
+    "printed", "parsed" or "no". It is `kept` where the same code has found it before.
     """
 
     claim: Claim
@@ -62,6 +62,7 @@ class Verdict:
     refuted: int
     tie: str
     seconds: float
+    kept: bool = False
 
     @property
     def holds(self) -> bool:
@@ -165,10 +166,47 @@ def in_order() -> list[str]:
 
 
 def _examine(label: str) -> Verdict:
+    """The verdict on a claim, kept from before where the claim, all code that it calls
+    and the page are the same. One with faults is not kept.
+    """
+    anew: list[Verdict] = []
+
+    def compute() -> Found:
+        anew.append(examine(registry()[label], _place(label)))
+        return Found(*(getattr(anew[0], name) for name in Found._fields))
+
+    found = kept.value(*_known_by(label), compute, Found, lambda it: not it.faults)
+    return anew[0] if anew else Verdict(registry()[label], *found, kept=True)
+
+
+class Found(NamedTuple):
+    """What is kept of a verdict."""
+
+    faults: tuple[str, ...]
+    refuted: int
+    tie: str
+    seconds: float
+
+
+def _place(label: str) -> pages.Place | None:
     places = pages.places()
-    return examine(
-        registry()[label], places.get(label, None if places else pages.Place(label, ""))
-    )
+    return places.get(label, None if places else pages.Place(label, ""))
+
+
+def _known_by(label: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What the verdict on a claim depends on: the claim, what the page says, and the
+    code.
+    """
+    place = _place(label)
+    said = (place.latex, place.printed) if place else None
+    modules = (registry()[label].check.__module__, __name__)
+    return (f"claim.{label}", repr(said)), modules
+
+
+def _is_known(label: str) -> bool:
+    of, modules = _known_by(label)
+    file = kept.entry(*of, modules)
+    return file is not None and file.is_file()
 
 
 def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
@@ -246,8 +284,12 @@ def unclaimed(only: str = "") -> list[str]:
 
 @cache
 def _others() -> Callable[[], list[Verdict]]:
-    """All claims but those of `SHARED`, in another process."""
-    return examine_elsewhere([label for label in in_order() if label not in SHARED])
+    """All claims but those of `SHARED`, in another process, and those that are known
+    from before.
+    """
+    labels = [label for label in in_order() if label not in SHARED]
+    unknown = [label for label in labels if not _is_known(label)]
+    return examine_elsewhere(unknown) if unknown else list
 
 
 @cache
