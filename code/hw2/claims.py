@@ -342,14 +342,29 @@ def ticks() -> None:
     )
 
 
-def table() -> str:
-    """The appendix table of all claims, in Markdown."""
+PARTS = {"q": "Question", "t": "Task"}
+
+
+def tables() -> None:
+    """Print a table of the claims for each question and task, below its heading, for a
+    chunk with `output: asis`.
+
+    They have no captions: Quarto would repeat one on every page of a long table.
+    """
+    parts: dict[str, list[Verdict]] = {}
+    for verdict in verdicts():
+        parts.setdefault(verdict.claim.label.split("-")[1], []).append(verdict)
+    for part, found in parts.items():
+        print(f"\n## {PARTS[part[0]]} {part[1:]}\n\n{_table(found)}\n")
+
+
+def _table(found: Sequence[Verdict]) -> str:
     rows = [
         "| Claim | Statement | Checked by | Tied | Mutants |",
         # the columns' shares of the width
-        f"|:{'-' * 15}|:{'-' * 28}|:{'-' * 42}|:{'-' * 8}|{'-' * 9}:|",
+        f"|:{'-' * 17}|:{'-' * 27}|:{'-' * 40}|:{'-' * 8}|{'-' * 9}:|",
     ]
-    for verdict in verdicts():
+    for verdict in found:
         item = verdict.claim
         refuted = f"{verdict.refuted}/{len(item.mutants)}"
         rows.append(

@@ -1,5 +1,10 @@
 """The check of a finished PDF, on PDFs made for it."""
 
+import re
+import shutil
+import subprocess
+
+import matplotlib.pyplot as plt
 import pytest
 from pypdf import PdfWriter
 
@@ -51,6 +56,72 @@ def test_a_label_that_nothing_refers_to_is_named(page):
     assert pdf_check.unreferenced(expand(page)) == [
         "eq-b is never referred to; write @eq-b or drop it"
     ]
+
+
+def test_a_label_that_is_defined_twice_is_named_with_both_lines(page):
+    assert pdf_check.repeated_labels(expand(page)) == []
+    chunk = '\n```{python}\n#| label: fig-c\nclaims.equation("eq-b", "y")\n```\n'
+    page.write_text(PAGE + chunk)
+    found = pdf_check.repeated_labels(expand(page))
+    assert [re.sub(r"[^ ]*page.qmd", "", fault) for fault in found] == [
+        ":14: the label eq-b is defined again, first at :5",
+        ":13: the label fig-c is defined again, first at :8",
+    ]
+
+
+DOCUMENT = r"""\documentclass{scrartcl}
+\usepackage{graphicx,hyperref}
+\begin{document}
+\tableofcontents
+\section{The first part}
+\newpage
+\section{The second part with a title so long that it takes two lines in the contents}
+\begin{figure}[h]\includegraphics{%s}\caption{Drawn.}\end{figure}
+See Figure 1: it is there. %s
+\end{document}
+"""
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """PDFs of two pages with contents and a figure, by one run of LaTeX or more."""
+    figure, axes = plt.subplots(figsize=(2, 1))
+    axes.imshow([[0, 1], [1, 0]])  # pixels inside a drawing
+    figure.savefig(tmp_path / "figure.pdf")
+    figure.savefig(tmp_path / "figure.png", dpi=50)
+    plt.close(figure)
+
+    def make(name, image="figure.pdf", text="", runs=1):
+        (tmp_path / f"{name}.tex").write_text(DOCUMENT % (image, text))
+        command = ["pdflatex", "-interaction=batchmode", f"{name}.tex"]
+        for _ in range(runs):
+            subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        return tmp_path / f"{name}.pdf"
+
+    return make
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX")
+def test_what_a_renderer_spoils_is_found(drawn, tmp_path):
+    page = tmp_path / "page.qmd"
+    page.write_text("# The first part\n")
+
+    def found(pdf):
+        return [part.removeprefix(f"{pdf}: ") for part in pdf_check.faults(pdf, page)]
+
+    assert found(drawn("good", runs=2)) == []
+    toc = (tmp_path / "good.toc").read_text()
+    (tmp_path / "stale.toc").write_text(toc.replace("{2}{section.2}", "{3}{section.2}"))
+    (stale,) = found(drawn("stale"))  # by a run that read the pages of one before
+    assert re.match(r"the contents say page 3 for 'The second .* on page 2;", stale)
+    assert found(drawn("twice", text=r"\par Figure 1: Drawn.")) == [
+        "the caption of Figure 1 is printed 2 times"
+    ]
+    raster = drawn("raster", image="figure.png")
+    (fault,) = found(raster)
+    assert fault.startswith("a figure on page 2 is an image of 100 x 50 pixels")
+    page.write_text("# The first part\n\n![](figure.png)\n")  # a picture as it is
+    assert found(raster) == []
 
 
 @pytest.mark.parametrize("mark", ["??", "?@eq-b"])

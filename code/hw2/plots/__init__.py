@@ -2,12 +2,14 @@
 `figures/`.
 """
 
+import base64
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from IPython.display import display
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
@@ -76,4 +78,19 @@ def show(figure: Figure, label: str) -> None:
         figure.set_layout_engine(
             "none"
         )  # it is laid out now, and the other formats have the same layout
-    plt.show()
+    if _formats() == {"pdf"}:  # it is there already, drawing it again would take long
+        content = (FIGURES / f"{label}.pdf").read_bytes()
+        data = {"application/pdf": base64.b64encode(content).decode()}
+        display(data | {"text/plain": str(figure)}, raw=True)
+        plt.close(figure)
+    else:
+        plt.show()
+
+
+def _formats() -> set[str]:
+    """The formats in which figures are shown, where a notebook shows them."""
+    if not plt.get_backend().endswith("inline"):
+        return set()
+    from matplotlib_inline.config import InlineBackend
+
+    return set(InlineBackend.instance().figure_formats)

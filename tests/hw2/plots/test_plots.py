@@ -1,5 +1,7 @@
 """The shared style, and figures written where the report and the reader find them."""
 
+from base64 import b64decode
+
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
@@ -64,16 +66,17 @@ CHUNK = """\
 import matplotlib.pyplot as plt
 from hw2 import plots
 plots.use_style()
-plt.subplots()
-plt.show()"""
+plots.FIGURES = plots.Path({0!r})
+figure, axes = plt.subplots()
+plots.show(figure, "fig-a")"""
 
 
-def test_figures_have_the_format_that_quarto_asks_for():
+def test_figures_have_the_format_that_quarto_asks_for(folder):
     formats = ["pdf", "pdf", "svg"]  # renders by one kernel
     cells = [
         nbformat.v4.new_code_cell(code)
         for name in formats
-        for code in (QUARTO.format(name), CHUNK)
+        for code in (QUARTO.format(name), CHUNK.format(str(folder)))
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, kernel_name="python3").execute()
@@ -83,3 +86,7 @@ def test_figures_have_the_format_that_quarto_asks_for():
         for output in cell.outputs
     ]
     assert shown == [{"application/pdf"}, {"application/pdf"}, {"image/svg+xml"}]
+    (output,) = cells[1].outputs
+    assert (
+        b64decode(output.data["application/pdf"]) == (folder / "fig-a.pdf").read_bytes()
+    )
