@@ -42,6 +42,7 @@ COMPUTING = (
     "torchvision",
 )
 SOURCE = Path(__file__).parent
+STARTED = time.time()
 MONTH = 30 * 24 * 3600.0  # seconds, after which an entry is dropped
 
 
@@ -53,11 +54,13 @@ def kept(call: Callable) -> Callable:
     cannot be kept.
     """
     name, signature = f"{call.__module__}.{call.__qualname__}", inspect.signature(call)
-    if not digest(call.__module__):  # known from now on, whatever becomes of the file
+    if call.__module__.partition(".")[0] != PACKAGE:
         raise ValueError(
             f"{name} is not of {PACKAGE}; only there it is known what a result "
             "depends on"
         )
+
+    digest(call.__module__)  # of the code that runs, whatever becomes of its files
 
     @functools.wraps(call)
     def found(*args: Any, **kwargs: Any) -> Any:
@@ -101,9 +104,10 @@ def value(
 
 
 @functools.cache
-def _source(module: str) -> tuple[bytes, frozenset[str]]:
-    """The source of a module of this package, and what it imports of it. Nothing for
-    what is no module, such as a function.
+def _source(module: str) -> tuple[bytes | None, frozenset[str]]:
+    """The source of a module of this package, and what it imports. Empty for what is no
+    module, such as a function; None where it was written since this process began, so
+    that perhaps another one runs.
     """
     package, *path = module.split(".")
     if package != PACKAGE:
@@ -112,6 +116,8 @@ def _source(module: str) -> tuple[bytes, frozenset[str]]:
     files = [place.with_name(f"{place.name}.py"), place / "__init__.py"]
     if not (file := next(filter(Path.is_file, files), None)):
         return b"", frozenset()
+    if file.stat().st_mtime > STARTED:
+        return None, frozenset()
     text, names = file.read_bytes(), set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -124,7 +130,8 @@ def _source(module: str) -> tuple[bytes, frozenset[str]]:
 @functools.cache
 def digest(*modules: str) -> str:
     """A digest of some modules and of all modules of this package that they import, and
-    these import, also inside functions. Empty where one is not of this package.
+    these import, also inside functions. Empty where one is not of this package, or not
+    known.
     """
     seen, todo = {}, list(modules)
     while todo:
@@ -133,7 +140,7 @@ def digest(*modules: str) -> str:
             todo += imported
             if parent := name.rpartition(".")[0]:  # the module of a name, the package
                 todo.append(parent)
-    if not all(seen[name] for name in modules):
+    if None in seen.values() or not all(seen[name] for name in modules):
         return ""
     parts = [name.encode() + b"\0" + seen[name] for name in sorted(seen)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -50,6 +50,7 @@ def package(tmp_path, monkeypatch):
     for name, text in sources.items():
         (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.setattr(kept, "SOURCE", tmp_path)
+    monkeypatch.setattr(kept, "STARTED", time.time() + 60)
     forget()
     yield tmp_path
     monkeypatch.undo()
@@ -117,6 +118,14 @@ def test_a_change_of_the_code_below_computes_anew(folder, package, module, anew)
     forget()
     assert compute(1.0)[0] is anew
     assert len(list(folder.iterdir())) == 1  # what it replaces is dropped
+
+
+def test_code_written_while_it_runs_is_not_taken_for_what_runs(
+    folder, package, monkeypatch
+):
+    monkeypatch.setattr(kept, "STARTED", time.time() - 60)
+    assert [compute(1.0)[0] for _ in range(2)] == [True, True]
+    assert not folder.exists()
 
 
 def test_other_arguments_and_versions_are_other_results(folder, package, monkeypatch):
