@@ -6,6 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 RENDERER ?= auto
 ONLY ?=
+ANEW ?=
 STORAGE ?=
 TRIALS ?=
 DRAFT ?=
@@ -24,8 +25,8 @@ help: ## list the verbs
 
 pdf: report/hw2.pdf ## render report/hw2.pdf (RENDERER=quarto or pandoc forces one of the two)
 
-verify: .venv/.ready ## check every derivation and refute its wrong versions (ONLY=q6 for one part)
-	@$(PY) -m hw2 verify --only "$(ONLY)"
+verify: .venv/.ready ## check every derivation and refute its wrong versions (ONLY=q6 for one part; ANEW=1 also what is known)
+	@$(PY) -m hw2 verify --only "$(ONLY)" $(if $(ANEW),--anew)
 
 test: lint .build/tex ## run the tests
 	@$(PY) -m pytest

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
@@ -26,7 +27,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
 from tqdm import tqdm
 
-from hw2 import data, runs, training
+from hw2 import data, kept, runs, training
 from hw2.data import imagenette as dataset
 from hw2.data.imagenette import NAMES, SIDE, Images
 from hw2.runs import Run, RunError
@@ -293,9 +294,17 @@ def recorded() -> list[Run]:
         runs.load("bench", file.stem)
         for file in sorted((runs.RUNS / "bench").glob("*.json"))
     ]
+    if not found:
+        return found
+    canary = kept.value(
+        ("canary.bench", repr(SETTINGS)),
+        (__name__,),
+        lambda: _canary(SETTINGS),
+        list[float],
+    )
     for run in found:
         if run.config != runs.as_read(asdict(SETTINGS)) or not runs.same_losses(
-            run.canary, _canary(SETTINGS)
+            run.canary, canary
         ):
             raise RunError(
                 f"{run.file} is stale: the training it timed has changed; run `make "
@@ -354,4 +363,5 @@ def to_target(run: Run) -> str:
 
 
 def _canary(settings: Settings) -> list[float]:
-    return imagenette.canary(asdict(settings.fast))
+    with threadpool_limits(1):  # as in experiments: more would wait for each other
+        return imagenette.canary(asdict(settings.fast))

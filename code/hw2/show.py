@@ -46,21 +46,6 @@ def _block(code: str) -> str:
     return f"{fence}python\n{code}\n{fence}"
 
 
-def listing() -> None:
-    """Print all modules of the package, each below its name, for a chunk with `output:
-    asis`.
-
-    In a notebook, whose first cells are these modules, only that is said.
-    """
-    if renderer() == NOTEBOOK:
-        print("The modules are the first cells of this notebook.")
-        return
-    package = ROOT / "code" / "hw2"
-    for file in sorted(package.rglob("*.py")):
-        code = file.read_text(encoding="utf-8").rstrip()
-        print(f"\n## `{file.relative_to(package.parent)}`\n\n{_block(code)}\n")
-
-
 def renderer() -> str:
     """What this report is rendered by, with its version: qmdpdf and Quarto tell by what
     they set in the environment.

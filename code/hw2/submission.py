@@ -27,7 +27,7 @@ import torch
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from hw2 import bench, experiments, runs, show
+from hw2 import bench, experiments, kept, runs, show
 from hw2.paths import REPORT, ROOT, write
 from hw2.runs import Run
 from qmdpdf.execute import execute
@@ -37,7 +37,7 @@ COURSE = "ece046211_hw2"
 LEFT_OUT = {
     "__main__.py",
     "cli.py",
-    "inspect.py",
+    "pdf_check.py",
     "submission.py",
 }  # of no use in a notebook
 MARK = "HW2CELL"
@@ -227,6 +227,8 @@ def notebook(document: Document, folder: Path) -> NotebookNode:
         }
     cells = document.notebook.cells = [*before, *document.notebook.cells]
     document.root = folder
+    # the same code gives the same results in that folder as here
+    os.environ.setdefault("HW2_KEEP", str(kept.folder() or 0))
     execute(document, figures="png")
     text, numbers = numbered(document)
     found = [new_markdown_cell(_title(document))]

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
 from numpy.typing import ArrayLike
 
+from hw2.intervals import Interval
 from hw2.runs import Run
-from hw2.statistics import Interval
 
 
 def band(

@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hw2.data.magic import FEATURES
+from hw2.intervals import Interval, difference, interval
 from hw2.plots.curves import band, epochs
 from hw2.runs import Run
-from hw2.statistics import Interval, difference, interval
 
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU"}
 MODELS = {

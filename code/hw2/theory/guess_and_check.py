@@ -18,6 +18,7 @@ import sympy as sp
 from scipy import stats
 
 from hw2.claims import claim
+from hw2.kept import kept
 
 q, d0, d1, d1s, N, T, p = sp.symbols(r"q d_0 d_1 d_1^\star N T p", positive=True)
 epsilon, delta, eta, p_star, p_S = sp.symbols(
@@ -161,7 +162,7 @@ class Case:
         return sp.Rational(self.fewest, self.networks)
 
 
-@cache
+@kept
 def census() -> tuple[Case, ...]:
     """All classes with at most 3^9 networks and d_1 >= 2, for each d_1* < d_1."""
     return tuple(case for sizes in SIZES for case in _cases(*sizes))
@@ -369,7 +370,7 @@ class Curve:
     delta: float
 
 
-@cache
+@kept
 def curve(runs: int = 2000) -> Curve:
     """Guess and check for q = 3, d_0 = 2, d_1 = 3 and d_1* = 1, with the bounds at eta
     = delta = 0.05.
@@ -662,7 +663,7 @@ def allowed() -> float:
     return 1 - (1 - SIMULATED[eta]) * (1 - SIMULATED[delta])
 
 
-@cache
+@kept
 def broken(bound: sp.Expr = BOUND, runs: int = 4000) -> dict[str, tuple[int, int]]:
     """In how many of the runs of guess and check the error is not below the bound, for
     two distributions of inputs.
