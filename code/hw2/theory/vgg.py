@@ -12,7 +12,6 @@ from itertools import pairwise, product
 import sympy as sp
 import torch
 from torch import nn
-from torchvision.models import vgg11
 
 from hw2.claims import claim
 
@@ -126,6 +125,8 @@ def torchvision_rows() -> list[Row]:
     """The same table read off `torchvision.models.vgg11` by running it on the meta
     device (shapes, no numbers).
     """
+    from torchvision.models import vgg11  # here: its import takes seconds
+
     with torch.device("meta"):
         network, image = vgg11(), torch.empty(1, 3, 224, 224)
     table = [Row("INPUT", (224, 224, 3), 0)]
