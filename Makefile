@@ -28,8 +28,8 @@ pdf: report/hw2.pdf ## render report/hw2.pdf (RENDERER=quarto or pandoc forces o
 verify: .venv/.ready ## check every derivation and refute its wrong versions (ONLY=q6 for one part; ANEW=1 also what is known)
 	@$(PY) -m hw2 verify --only "$(ONLY)" $(if $(ANEW),--anew)
 
-test: lint .build/tex ## run the tests
-	@$(PY) -m pytest
+test: lint .build/tex ## run the tests, a file at a time on each core
+	@$(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 experiments: .venv/.ready ## train what has no recorded run or a stale one (ONLY=magic for one task); it goes on after a kill
 	@$(PY) -m hw2 run $(ONLY)

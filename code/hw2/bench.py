@@ -22,9 +22,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision import transforms
-from torchvision.datasets import ImageFolder
-from torchvision.models import resnet18
 from tqdm import tqdm
 
 from hw2 import data, kept, runs, training
@@ -65,6 +62,8 @@ SETTINGS = Settings()
 
 def peer() -> nn.Module:
     """torchvision's ResNet-18 for ten classes, with GroupNorm in place of BatchNorm."""
+    from torchvision.models import resnet18  # here: its import takes seconds
+
     return resnet18(
         num_classes=len(NAMES), norm_layer=lambda channels: nn.GroupNorm(32, channels)
     )
@@ -83,6 +82,10 @@ def usual_loader(folder: Path, settings: Settings) -> DataLoader:
     """Images from files, decoded and resized anew in every epoch, normalized to [-1,
     1].
     """
+    # here: their import takes seconds
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
     steps = [
         transforms.Resize((SIDE, SIDE)),
         transforms.ToTensor(),

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,15 @@ PLAIN = {
 }
 
 
-def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+def rendering(*options: str) -> str:
+    return (
+        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
+        f"*{options!r}]))"
+    )
+
+
+def fresh(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run a program by an interpreter of its own, which some environments are for."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -50,14 +58,10 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def render(
-    folder: Path, *options: str, **environment: str
-) -> subprocess.CompletedProcess:
-    code = (
-        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
-        f"*{options!r}]))"
-    )
-    return python(code, folder, **environment)
+@pytest.fixture
+def python(fork) -> Callable[[str, Path], subprocess.CompletedProcess]:
+    """Run a program in a process of its own."""
+    return lambda code, folder: fork(code, folder, PLAIN).wait()
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ print(run.summary["test_accuracy"]["mean"], runs.load_weights(run)["weight"].ite
         "between the file and its place",
     ],
 )
-def test_a_kill_during_the_extraction(archive, tmp_path, where):
+def test_a_kill_during_the_extraction(python, archive, tmp_path, where):
     killed = python(DATA.format(kill=KILL + where), tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not list(tmp_path.glob("*.safetensors"))
@@ -150,7 +154,7 @@ def test_a_kill_during_the_extraction(archive, tmp_path, where):
 @pytest.mark.parametrize(
     "writes", [0, 1], ids=["before the weights", "between weights and numbers"]
 )
-def test_a_kill_during_the_write_of_a_run(tmp_path, writes):
+def test_a_kill_during_the_write_of_a_run(python, tmp_path, writes):
     (tmp_path / "new").write_text("0.5")
     assert python(RUN.format(kill=""), tmp_path).returncode == 0
     assert python(READ_RUN, tmp_path).stdout == "0.5 0.5\n"
@@ -178,7 +182,7 @@ PUBLISH = (
 )
 
 
-def test_a_kill_during_the_write_of_the_pdf(tmp_path):
+def test_a_kill_during_the_write_of_the_pdf(python, tmp_path):
     (tmp_path / "a.pdf").write_text("old")
     (tmp_path / "new").write_text("new")
     kill = (
@@ -283,12 +287,12 @@ def fill(disk: Path) -> None:
         (disk / "filling").write_bytes(bytes(2**20))
 
 
-def test_a_full_disk_leaves_the_old_pdf(mount):
+def test_a_full_disk_leaves_the_old_pdf(python, mount):
     (mount / "doc.qmd").write_text("```{python}\nprint(1)\n```\n")
     (mount / "_quarto.yml").write_text(QUARTO)
     (mount / "doc.pdf").write_text("old")
     fill(mount)
-    done = render(mount)
+    done = python(rendering(), mount)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         "error: [Errno 28] No space left on device"
@@ -302,7 +306,7 @@ def test_a_full_disk_leaves_the_old_pdf(mount):
     ]
 
 
-def test_a_full_disk_leaves_the_old_run(mount):
+def test_a_full_disk_leaves_the_old_run(python, mount):
     (mount / "new").write_text("0.5")
     assert python(RUN.format(kill=""), mount).returncode == 0
     (mount / "new").write_text("0.75")
@@ -323,7 +327,7 @@ def test_a_full_disk_leaves_the_old_run(mount):
     assert python(READ_RUN, mount).stdout == "0.5 0.5\n"
 
 
-def test_a_full_disk_leaves_no_half_data_set(archive, mount):
+def test_a_full_disk_leaves_no_half_data_set(python, archive, mount):
     code = DATA.format(kill="").replace('"."', repr(os.fspath(mount)))
     done = python(code, archive.parent)
     assert "set-64px.safetensors cannot be written" in done.stderr
@@ -332,7 +336,7 @@ def test_a_full_disk_leaves_no_half_data_set(archive, mount):
 
 
 @pytest.mark.parametrize("ready", [False, True])
-def test_a_checkout_that_cannot_be_written_to(mount, ready):
+def test_a_checkout_that_cannot_be_written_to(python, mount, ready):
     (mount / "code").mkdir()
     shutil.copy(ROOT / "code" / "setup.sh", mount / "code")
     shutil.copy(ROOT / "Makefile", mount)
@@ -352,7 +356,7 @@ def test_a_checkout_that_cannot_be_written_to(mount, ready):
         f"error: nothing can be written into {mount}; copy the project" in made.stderr
     )
     assert "cannot create" not in made.stderr
-    done = render(mount)
+    done = python(rendering(), mount)
     assert done.returncode == 1
     assert "error: [Errno 30] Read-only file system" in done.stderr
     assert (mount / "doc.pdf").read_text() == "old"
@@ -363,7 +367,7 @@ def test_a_checkout_that_cannot_be_written_to(mount, ready):
 # --- places, locales, neighbours ---
 
 
-def test_a_path_with_spaces_and_other_letters(tmp_path):
+def test_a_path_with_spaces_and_other_letters(python, tmp_path):
     folder = tmp_path / "שיעורי בית ü 作业"
     folder.mkdir()
     (folder / "doc.qmd").write_text(
@@ -371,7 +375,7 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
         "utf-8",
     )
     (folder / "_quarto.yml").write_text(QUARTO)
-    done = render(folder, "--reuse", "kept", "--depends", "_quarto.yml")
+    done = python(rendering("--reuse", "kept", "--depends", "_quarto.yml"), folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "doc.pdf").read_bytes().startswith(b"%PDF")
 
@@ -383,45 +387,32 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
 def test_a_locale_without_utf_8(tmp_path):
     other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert (
-        python(
+        fresh(
             "import sys; print(sys.stdout.encoding)", tmp_path, **other
         ).stdout.strip()
         != "utf-8"
     )
-    done = python(VERIFY, tmp_path, **other)
+    done = fresh(VERIFY, tmp_path, **other)
     assert done.returncode == 0, done.stderr
     assert "? eq-q6-fc" in done.stdout
     (tmp_path / "doc.qmd").write_text(
         "# Größe\n\n```{python}\nprint('é')\n```\n", "utf-8"
     )
     (tmp_path / "_quarto.yml").write_text(QUARTO)
-    done = render(tmp_path, **other)
+    done = fresh(rendering(), tmp_path, **other)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "doc.pdf").exists()
 
 
-def test_two_renders_at_once(tmp_path):
+def test_two_renders_at_once(fork, tmp_path):
     (tmp_path / "doc.qmd").write_text(
         "```{python}\nimport time; time.sleep(1)\n```\n`{python} 6 * 7`\n"
     )
     (tmp_path / "_quarto.yml").write_text(QUARTO)
-    code = (
-        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
-        "'--reuse', 'kept']))"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env=PLAIN,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output.decode()
+    both = [fork(rendering("--reuse", "kept"), tmp_path, PLAIN) for _ in range(2)]
+    for process in both:
+        done = process.wait()
+        assert done.returncode == 0, done.stderr
     assert (tmp_path / "doc.pdf").read_bytes().startswith(b"%PDF")
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "_quarto.yml",
