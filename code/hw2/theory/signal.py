@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -401,7 +402,7 @@ def predictions(
     }
 
 
-def _changed(name: str, **changes: object) -> dict[str, MeanField]:
+def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
     """The predictions with one scheme computed wrongly."""
     return predictions(
         tuple(replace(s, **changes) if s.name == name else s for s in signal.SCHEMES)
