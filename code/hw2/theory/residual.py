@@ -49,8 +49,7 @@ def counted(widths: Sequence[int], blocks: Sequence[int]) -> int:
     """The same, counted on layers of PyTorch and residual blocks of torchvision's
     ResNet, made without memory.
     """
-
-    # here: its import takes seconds
+    # takes seconds, which a verdict that is kept need not wait for
     from torchvision.models.resnet import BasicBlock
 
     def norm(channels: int) -> nn.GroupNorm:

@@ -125,7 +125,8 @@ def torchvision_rows() -> list[Row]:
     """The same table read off `torchvision.models.vgg11` by running it on the meta
     device (shapes, no numbers).
     """
-    from torchvision.models import vgg11  # here: its import takes seconds
+    # takes seconds, which a verdict that is kept need not wait for
+    from torchvision.models import vgg11
 
     with torch.device("meta"):
         network, image = vgg11(), torch.empty(1, 3, 224, 224)
