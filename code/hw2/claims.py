@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -176,7 +176,7 @@ def _examine(label: str) -> Verdict:
         return Found(*(getattr(anew[0], name) for name in Found._fields))
 
     found = kept.value(*_known_by(label), compute, Found, lambda it: not it.faults)
-    return anew[0] if anew else Verdict(registry()[label], *found, kept=True)
+    return anew[0] if anew else replace(Verdict(registry()[label], *found), kept=True)
 
 
 class Found(NamedTuple):

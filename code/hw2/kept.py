@@ -140,9 +140,10 @@ def digest(*modules: str) -> str:
             todo += imported
             if parent := name.rpartition(".")[0]:  # the module of a name, the package
                 todo.append(parent)
-    if None in seen.values() or not all(seen[name] for name in modules):
+    known = {name: text for name, text in seen.items() if text is not None}
+    if len(known) < len(seen) or not all(known[name] for name in modules):
         return ""
-    parts = [name.encode() + b"\0" + seen[name] for name in sorted(seen)]
+    parts = [name.encode() + b"\0" + known[name] for name in sorted(known)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -259,8 +260,9 @@ def dump(value: Any, types: dict[str, type]) -> bytes:
             "the annotation of what is returned"
         )
 
-    text, file = json.dumps(code(value)), io.BytesIO()
-    np.savez(file, text=np.array(text), **arrays)
+    file = io.BytesIO()
+    content: dict[str, Any] = {"text": np.array(json.dumps(code(value))), **arrays}
+    np.savez(file, **content)
     return file.getvalue()
 
 

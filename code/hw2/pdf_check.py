@@ -54,7 +54,7 @@ def wrong_contents(reader: PdfReader, texts: list[str]) -> list[str]:
     sections = [item for item in reader.outline if not isinstance(item, list)]
     if not sections:
         return []
-    places = [reader.get_destination_page_number(item) for item in sections]
+    places = [reader.get_destination_page_number(item) or 0 for item in sections]
     front = "\n".join(texts[: places[0] + 1]).splitlines()
     entries = [
         (_letters(match[1]), match[2])
@@ -65,7 +65,7 @@ def wrong_contents(reader: PdfReader, texts: list[str]) -> list[str]:
     ]
     found = []
     for item, place in zip(sections, places, strict=True):
-        page, title = reader.page_labels[place], _letters(item.title)
+        page, title = reader.page_labels[place], _letters(item.title or "")
         told = {number for text, number in entries if text.endswith(title)}
         if told and page not in told:
             found.append(
