@@ -111,6 +111,7 @@ class _Part:
     source: str
     case: Case | None
     page: Mapping[str, "_Definition"]  # what the page has defined before
+    written: Node = NOTHING  # the node before anything in it was changed
 
 
 class Section:
@@ -259,7 +260,7 @@ class Section:
     def _part(
         self, finding: Finding, node: Node, chain: Chain, case: Case | None
     ) -> _Part:
-        return _Part(finding.formula, node, chain.source, case, self.page)
+        return _Part(finding.formula, node, chain.source, case, self.page, node)
 
     def _value(self, node: Node, case: Case) -> None:
         """An expression that says nothing must have a value, or name what comes
@@ -326,7 +327,7 @@ class Section:
                 return False, message, tried
             outside = case.outside
             if not outside and part.formula.kind == INLINE and not case.where:
-                outside = self._beyond(part.node, scope)
+                outside = self._beyond(part.written, scope)
             for name, values in outside.items():
                 for item in values(scope) if callable(values) else values:
                     good, at, count = satisfied(
