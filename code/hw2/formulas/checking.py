@@ -366,12 +366,7 @@ class Section:
         ]
         if len(bare) != 1 or not scope.table[bare[0]].outside:
             return {}
-        others = {
-            inner.value
-            for part in node.parts
-            for inner in part.walk()
-            if inner.kind == "symbol" and isinstance(scope.table.get(inner.value), Free)
-        }
+        others = {name for part in node.parts for name in _free(part, scope)}
         return {bare[0]: scope.table[bare[0]].outside} if others == set(bare) else {}
 
     def _explain(
@@ -516,6 +511,16 @@ def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
 
     near, nearer = distance(1e4), distance(1e6)
     return nearer <= max(near / 9, 1e-9) and nearer < 1e-2
+
+
+def _free(node: Node, scope: Scope) -> Iterator[str]:
+    """The free symbols of an expression; of a name such as sigma_w it is the whole."""
+    if node.kind == "symbol" and node.value in scope.table:
+        if isinstance(scope.table[node.value], Free):
+            yield node.value
+        return
+    for part in node.parts:
+        yield from _free(part, scope)
 
 
 def _mentions(part: _Part, name: str) -> bool:

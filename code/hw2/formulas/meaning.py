@@ -665,9 +665,26 @@ def _derivative(node: Node, scope: Scope) -> Any:
     )
 
 
+def _check_label(label: str, over: Node) -> None:
+    """The subscript of a mean as it is read and as a text have to say the same."""
+    for part in over.parts:
+        for name in _names(part):
+            if name.translate({ord("_"): None, ord("^"): None}) not in label:
+                raise FormulaError(f"a mean over {name}")
+
+
+def _names(node: Node) -> Iterator[str]:
+    if node.kind == "symbol":
+        yield node.value
+    else:
+        for part in node.parts:
+            yield from _names(part)
+
+
 def _mean(node: Node, scope: Scope) -> Any:
     kind, label = node.value
-    *inner, _ = node.parts
+    *inner, over = node.parts
+    _check_label(label, over)
     if len(inner) != 1:
         raise FormulaError(f"{len(inner)} expressions in a mean")
     body, condition = inner[0], None
