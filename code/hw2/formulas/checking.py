@@ -7,6 +7,7 @@ reason.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,8 +50,9 @@ class Case:
     relation must have, or the last member of an inequality: its derivation by other
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
-    With `define` its left side means from here on what its right side says. `skip` says
-    why it is not evaluated.
+    With `define` its left side means from here on what its right side says. `times` is
+    how often the page has it: of two conditions that are written alike, one may have
+    been changed into something that is true. `skip` says why it is not evaluated.
     """
 
     latex: str
@@ -63,6 +65,7 @@ class Case:
     bind: Mapping[str, Any] = field(default_factory=dict)
     tends: tuple[str, float] | None = None
     define: bool = False
+    times: int = 0
     skip: str = ""
 
 
@@ -121,7 +124,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: set[str] = set()
+        self.used: Counter[str] = Counter()
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -147,20 +150,16 @@ class Section:
     def examine(self, changes: bool = True) -> list[Finding]:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
-        for latex in self.cases:
-            if latex not in self.used:
+        for latex, case in self.cases.items():
+            used = self.used[latex]
+            if not used or (case.times and used != case.times):
+                has = f"has it {used} times, not {case.times}" if used else "has it not"
+                place = f"world of {self.world.section}"
                 findings.append(
                     Finding(
-                        Formula(
-                            latex,
-                            f"world of {self.world.section}",
-                            self.world.section,
-                            "",
-                        ),
+                        Formula(latex, place, self.world.section, ""),
                         SKIPPED,
-                        faults=[
-                            f"the world has a case for `{latex}`, the page has it not"
-                        ],
+                        faults=[f"the world has a case for `{latex}`, the page {has}"],
                     )
                 )
         for name in self.world.defined - set(self.page):
@@ -182,7 +181,7 @@ class Section:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used.add(_squeezed(formula.latex))
+            self.used[_squeezed(formula.latex)] += 1
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -199,7 +198,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used.add(_squeezed(chain.source))
+                self.used[_squeezed(chain.source)] += 1
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:

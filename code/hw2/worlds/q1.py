@@ -439,10 +439,10 @@ WORLD = World(
             equals=lambda scope: sloped(scope) * eigenvalue(scope) ** 3,
         ),
         Case(r"\lambda_i + \mu", equals=eigenvalue),
-        Case(r"\lambda_i > 0", where={"i": positive}, outside={"i": zero}),
-        Case(r"\lambda_i = 0", where={"i": zero}, outside={"i": positive}),
+        Case(r"\lambda_i > 0", where={"i": positive}, outside={"i": zero}, times=2),
+        Case(r"\lambda_i = 0", where={"i": zero}, outside={"i": positive}, times=2),
         Case(r"d\, \sigma_\epsilon^2 / \sigma_w^2", equals=best),
-        Case(r"X \neq 0", only=NOT_ZERO),
+        Case(r"X \neq 0", only=NOT_ZERO, times=2),
         Case(
             r"0 < \mu < \mu^\star",
             where={"mu": levels},

@@ -402,7 +402,7 @@ WORLD = World(
             ),
         ),
         # the risk
-        Case("p > n", only=WIDE),
+        Case("p > n", only=WIDE, times=2),
         Case(
             "p - n",
             only=(*WIDE, *SQUARE),
