@@ -7,6 +7,7 @@ reason.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,8 +50,9 @@ class Case:
     relation must have, or the last member of an inequality: its derivation by other
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
-    With `define` its left side means from here on what its right side says. `skip` says
-    why it is not evaluated.
+    With `define` its left side means from here on what its right side says. `times` is
+    how often the page has it: of two conditions that are written alike, one may have
+    been changed into something that is true. `skip` says why it is not evaluated.
     """
 
     latex: str
@@ -63,6 +65,7 @@ class Case:
     bind: Mapping[str, Any] = field(default_factory=dict)
     tends: tuple[str, float] | None = None
     define: bool = False
+    times: int = 0
     skip: str = ""
 
 
@@ -111,6 +114,7 @@ class _Part:
     source: str
     case: Case | None
     page: Mapping[str, "_Definition"]  # what the page has defined before
+    written: Node = NOTHING  # the node before anything in it was changed
 
 
 class Section:
@@ -120,7 +124,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: set[str] = set()
+        self.used: Counter[str] = Counter()
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -146,20 +150,16 @@ class Section:
     def examine(self, changes: bool = True) -> list[Finding]:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
-        for latex in self.cases:
-            if latex not in self.used:
+        for latex, case in self.cases.items():
+            used = self.used[latex]
+            if not used or (case.times and used != case.times):
+                has = f"has it {used} times, not {case.times}" if used else "has it not"
+                place = f"world of {self.world.section}"
                 findings.append(
                     Finding(
-                        Formula(
-                            latex,
-                            f"world of {self.world.section}",
-                            self.world.section,
-                            "",
-                        ),
+                        Formula(latex, place, self.world.section, ""),
                         SKIPPED,
-                        faults=[
-                            f"the world has a case for `{latex}`, the page has it not"
-                        ],
+                        faults=[f"the world has a case for `{latex}`, the page {has}"],
                     )
                 )
         for name in self.world.defined - set(self.page):
@@ -181,7 +181,7 @@ class Section:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used.add(_squeezed(formula.latex))
+            self.used[_squeezed(formula.latex)] += 1
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -198,7 +198,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used.add(_squeezed(chain.source))
+                self.used[_squeezed(chain.source)] += 1
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:
@@ -259,7 +259,7 @@ class Section:
     def _part(
         self, finding: Finding, node: Node, chain: Chain, case: Case | None
     ) -> _Part:
-        return _Part(finding.formula, node, chain.source, case, self.page)
+        return _Part(finding.formula, node, chain.source, case, self.page, node)
 
     def _value(self, node: Node, case: Case) -> None:
         """An expression that says nothing must have a value, or name what comes
@@ -326,7 +326,7 @@ class Section:
                 return False, message, tried
             outside = case.outside
             if not outside and part.formula.kind == INLINE and not case.where:
-                outside = self._beyond(part.node, scope)
+                outside = self._beyond(part.written, scope)
             for name, values in outside.items():
                 for item in values(scope) if callable(values) else values:
                     good, at, count = satisfied(
@@ -365,12 +365,7 @@ class Section:
         ]
         if len(bare) != 1 or not scope.table[bare[0]].outside:
             return {}
-        others = {
-            inner.value
-            for part in node.parts
-            for inner in part.walk()
-            if inner.kind == "symbol" and isinstance(scope.table.get(inner.value), Free)
-        }
+        others = {name for part in node.parts for name in _free(part, scope)}
         return {bare[0]: scope.table[bare[0]].outside} if others == set(bare) else {}
 
     def _explain(
@@ -515,6 +510,16 @@ def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
 
     near, nearer = distance(1e4), distance(1e6)
     return nearer <= max(near / 9, 1e-9) and nearer < 1e-2
+
+
+def _free(node: Node, scope: Scope) -> Iterator[str]:
+    """The free symbols of an expression; of a name such as sigma_w it is the whole."""
+    if node.kind == "symbol" and node.value in scope.table:
+        if isinstance(scope.table[node.value], Free):
+            yield node.value
+        return
+    for part in node.parts:
+        yield from _free(part, scope)
 
 
 def _mentions(part: _Part, name: str) -> bool:

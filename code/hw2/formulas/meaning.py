@@ -9,6 +9,7 @@ error.
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -624,7 +625,8 @@ def _integral(node: Node, scope: Scope) -> float:
         return float(value(body, scope.with_({node.value: x})))
 
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", integrate.IntegrationWarning)
             found, error = integrate.quad(
                 integrand, low, high, limit=200, epsabs=1e-10, epsrel=1e-9
             )
@@ -665,9 +667,27 @@ def _derivative(node: Node, scope: Scope) -> Any:
     )
 
 
+def _text(node: Node) -> str:
+    """The subscript of a mean, as `reading` makes a text of it."""
+    match node.kind:
+        case "symbol":
+            return node.value.replace("_", "").replace("^", "")
+        case "number":
+            return str(node.value)
+        case "power":
+            return "".join(map(_text, node.parts))
+        case "tuple":
+            return ",".join(map(_text, node.parts))
+        case "chain" if len(node.parts) == 2:
+            return node.value[0].removeprefix("\\").join(map(_text, node.parts))
+    raise FormulaError("a mean over something that is no symbol")
+
+
 def _mean(node: Node, scope: Scope) -> Any:
     kind, label = node.value
-    *inner, _ = node.parts
+    *inner, over = node.parts
+    if _text(over) != label:  # a wrong version
+        raise FormulaError(f"a mean over {_text(over)}, not {label}")
     if len(inner) != 1:
         raise FormulaError(f"{len(inner)} expressions in a mean")
     body, condition = inner[0], None

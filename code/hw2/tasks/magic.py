@@ -78,6 +78,7 @@ class Config:
 
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+SMALL_STD = 0.005  # of the assignment's example
 INITIALIZATIONS: dict[
     str, Callable[..., Tensor]
 ] = {  # of a weight (fan_out, fan_in), in place
@@ -87,8 +88,8 @@ INITIALIZATIONS: dict[
     "xavier_uniform": lambda weight, g: nn.init.xavier_uniform_(weight, generator=g),
     "orthogonal": lambda weight, g: nn.init.orthogonal_(weight, generator=g),
     "small_normal": lambda weight, g: nn.init.normal_(
-        weight, 0, 0.005, generator=g
-    ),  # the assignment's example
+        weight, 0, SMALL_STD, generator=g
+    ),
 }
 
 

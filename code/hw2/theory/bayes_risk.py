@@ -70,6 +70,12 @@ def optimal_mu(d: int, sigma_w: float, sigma_eps: float) -> float:
     return d * sigma_eps**2 / sigma_w**2
 
 
+# the settings of the report's simulations
+SAMPLES, FEATURES, TEACHER = 30, 50, 1.0  # N, d and sigma_w
+CHECKED = (1.0, 10.0, 100.0)  # the mu at which many draws are made
+GROWING_FEATURES, GROWING_SIGMA = 10, 1.0  # d, and both sigmas, of `growing_risk`
+
+
 @dataclass(frozen=True)
 class Simulation:
     """Mean of |w_mu - w_true|^2 over `draws` teachers and noises at each of `mu`, with
@@ -98,9 +104,9 @@ def simulate(
     mus: tuple[float, ...],
     sigma_eps: float,
     draws: int,
-    samples: int = 30,
-    d: int = 50,
-    sigma_w: float = 1.0,
+    samples: int = SAMPLES,
+    d: int = FEATURES,
+    sigma_w: float = TEACHER,
 ) -> Simulation:
     """Draw teachers and noises, fit w_mu by its definition, measure its risk: one X,
     new draws for each mu.
@@ -130,13 +136,12 @@ def sweep() -> tuple[Simulation, ...]:
 
 @kept
 def growing_risk(mu: float) -> np.ndarray:
-    """Bayes risk for the first 1 to 30 rows of each of 20 random X with d = 10, both
-    variances 1: shape (20, 30).
-    """
-    draws = np.random.default_rng(211).standard_normal((20, 30, 10))
+    """Bayes risk for the first 1 to 30 rows of each of 20 random X: shape (20, 30)."""
+    shape = (20, 30, GROWING_FEATURES)
+    draws, sigma = np.random.default_rng(211).standard_normal(shape), GROWING_SIGMA
     return np.array(
         [
-            [float(bayes_risk(spectrum(x[:n]), mu, 1.0, 1.0)) for n in range(1, 31)]
+            [float(bayes_risk(spectrum(x[:n]), mu, sigma, sigma)) for n in range(1, 31)]
             for x in draws
         ]
     )
@@ -593,7 +598,7 @@ def mean_square(x: sp.ImmutableMatrix) -> sp.Expr:
     mutants=WRONG_TERMS,
 )
 def check_bayes_risk(term: sp.Expr) -> bool:
-    found = simulate((1.0, 10.0, 100.0), sigma_eps=2.0, draws=10_000)
+    found = simulate(CHECKED, sigma_eps=2.0, draws=10_000)
     at = sp.lambdify((lam, mu, sigma_w, sigma_eps, d), term)
     risk = at(
         found.eigenvalues,
