@@ -359,10 +359,10 @@ class Section:
         if len(bare) != 1 or not scope.table[bare[0]].outside:
             return {}
         others = {
-            inner.value
+            name
             for part in node.parts
-            for inner in part.walk()
-            if inner.kind == "symbol" and isinstance(scope.table.get(inner.value), Free)
+            for name in _names(part, scope)
+            if isinstance(scope.table.get(name), Free)
         }
         return {bare[0]: scope.table[bare[0]].outside} if others == set(bare) else {}
 
@@ -498,6 +498,15 @@ def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:
 
     near, nearer = distance(1e4), distance(1e6)
     return nearer <= max(near / 9, 1e-9) and nearer < 1e-2
+
+
+def _names(node: Node, scope: Scope) -> Iterator[str]:
+    """The names that an expression uses: not the p of p_S, where that has a meaning."""
+    known = node.kind == "symbol" and scope.has(node.value)
+    if node.kind == "symbol":
+        yield node.value
+    for part in () if known else node.parts:
+        yield from _names(part, scope)
 
 
 def _squeezed(latex: str) -> str:
