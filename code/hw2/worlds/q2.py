@@ -27,7 +27,7 @@ from hw2.formulas.meaning import (
     truth,
     value,
 )
-from hw2.formulas.reading import Node
+from hw2.formulas.reading import FormulaError, Node
 from hw2.theory import guess_and_check as theory
 
 NEARLY = 1 - 1e-6
@@ -169,7 +169,7 @@ class Class:
     @cached_property
     def shown(self) -> tuple[int, ...]:
         """A few networks: the teacher, matching ones and any others."""
-        chosen = [self.teacher, *self.matched[-2:], self.count - 1]
+        chosen = [self.teacher, *self.matched[:1], *self.matched[-2:], self.count - 1]
         others = np.random.default_rng(211).choice(self.count, 3, replace=False)
         return tuple(dict.fromkeys([*chosen, *map(int, others)]))
 
@@ -196,7 +196,12 @@ CLASSES = {
         samples=3,
     ),
     "a superfluous neuron counted, all inputs 0": Class(
-        *(3, 1, 2, 1), ((0,), (0,)), (0, 0), zero=1, law=(((0,), 1.0),), samples=1
+        *(3, 1, 3, 1),
+        ((0,), (0,), (0,)),
+        (0, 0, 0),
+        zero=1,
+        law=(((0,), 1.0),),
+        samples=1,
     ),
     "2 inputs": Class(
         *(3, 2, 2, 1),
@@ -221,8 +226,13 @@ def of(scope: Scope) -> Class:
     return scope["class"]
 
 
+MOST = 2000  # guesses
+
+
 def whole(scope: Scope) -> int:
     """The number of guesses that the time T has room for."""
+    if not scope["T"] < MOST:
+        raise FormulaError(f"T is {scope['T']}: more guesses than are made here")
     count = 0
     while count + 1 <= scope["T"]:
         count += 1
@@ -257,22 +267,35 @@ def given_data(scope: Scope) -> Iterator[Outcome]:
 
 
 def many_guesses(scope: Scope) -> Sequence[Outcome]:
-    if scope.has("drawn") and scope["drawn"] == "once":
+    drawn = scope["drawn"] if scope.has("drawn") else "until one fits"
+    if drawn == "once":
         return one_guess(scope)
+    if drawn == "as rarely":
+        return rarely(scope["eta"], scope["delta"])
     return _many_guesses(of(scope), whole(scope), scope["delta"])
+
+
+def rarely(eta: float, delta: float) -> list[Outcome]:
+    """A and B, given A, with the least probability that they may have."""
+    return [
+        Outcome(good * within, {"A": A, "B": B})
+        for A, good in ((True, 1 - eta), (False, eta))
+        for B, within in ((True, 1 - delta), (False, delta))
+    ]
 
 
 @cache
 def _many_guesses(known: Class, guesses: int, delta: float) -> list[Outcome]:
     """The stopping time t; whether one of so many guesses is the teacher's function, A;
-    and B, given A as rarely as the bound from class allows, else never.
+    and B, given A more often than the bound from class says, else never.
     """
     p, outcomes = float(known.p_star), []
+    misses = np.cumprod([1.0, *[1 - p] * guesses])
     for fits, chance in known.fit_chances.items():
         running, fits = chance, float(fits)
         for t in range(1, guesses + 1):
             found = running * p
-            missed = math.prod([1 - p] * (guesses - t))  # by all guesses that follow
+            missed = misses[guesses - t]  # by all guesses that follow
             other = running * (fits - p)
             outcomes += [
                 (found + other * (1 - missed), t, True),
@@ -285,7 +308,7 @@ def _many_guesses(known: Class, guesses: int, delta: float) -> list[Outcome]:
         ]
     result = []
     for weight, t, good in outcomes:
-        for chance, within in ((1 - delta, good), (delta, False)):
+        for chance, within in ((1 - delta / 2, good), (delta / 2, False)):
             if weight * chance > 0:
                 values = {"t": t, "A": good, "B": within}
                 result.append(Outcome(weight * chance, values))
@@ -356,12 +379,13 @@ def arguments(node: Node, scope: Scope) -> bool:
     """On M all members are the same; the first is the student's argument for all
     students, the last the teacher's for all teachers.
     """
-    if not all(truth(node, scope.with_({"network": n})) for n in of(scope).matched[:9]):
+    if scope["M"] and not truth(node, scope):
         return False
     u, a = of(scope).neurons(scope["network"])
     anyone = scope.with_({"u^star": u, "a^star": a})
     wanted = of(scope).argument(scope["network"], scope["bf-x"])
-    return all(equal(value(node.parts[i], anyone), wanted) for i in (0, -1))
+    student, teacher = value(node.parts[0], scope), value(node.parts[-1], anyone)
+    return equal(student, wanted) and equal(teacher, wanted)
 
 
 def contribution(node: Node, scope: Scope) -> bool:
@@ -414,13 +438,17 @@ def slope(function: Callable[[float], float], at: float) -> float:
 
 
 def judged(
-    member: int, wanted: Callable[[Scope], float]
+    members: Mapping[int, Callable[[Scope], Any]],
 ) -> Callable[[Node, Scope], bool]:
-    """A chain that is true and of which one member has the value that it should."""
+    """A chain that is true, of which some members have the values that they should: for
+    inequalities, which weaker ones would satisfy too.
+    """
 
     def holds(node: Node, scope: Scope) -> bool:
-        same = equal(value(node.parts[member], scope), wanted(scope), 1e-7)
-        return same and truth(node, scope)
+        return truth(node, scope) and all(
+            equal(value(node.parts[i], scope), wanted(scope), 1e-7)
+            for i, wanted in members.items()
+        )
 
     return holds
 
@@ -449,6 +477,20 @@ def guesses_needed(chance: float, eta: float) -> float:
     )
 
 
+def needed(scope: Scope) -> float:
+    return guesses_needed(float(scope["p_star"]), scope["eta"])
+
+
+def exactly_whole(scope: Scope) -> float:
+    """An eta for which T is an integer, also as it is rounded."""
+    chance = float(of(scope).p_star)
+    for guesses in range(3, 99):
+        eta = math.exp(-guesses * chance)
+        if math.log(1 / eta) / chance == guesses:
+            return eta
+    raise ValueError("no such eta")
+
+
 def most_guesses(scope: Scope) -> float:
     """Guesses that are enough where the teacher's function is as rare as it can be."""
     return guesses_needed(float(of(scope).p_matching), scope["eta"])
@@ -466,6 +508,19 @@ def misses(scope: Scope) -> float:
     return 1 - hit
 
 
+def survival(scope: Scope) -> float:
+    return of(scope).survival(whole(scope))
+
+
+def within(scope: Scope) -> float:
+    """The probability of B given A, in each of the two measures."""
+    return 1 - scope["delta"] / (1 if scope["drawn"] == "as rarely" else 2)
+
+
+def log(number: float) -> float:
+    return math.log(number) if number else -math.inf
+
+
 def sharper(p: float) -> float:
     """-2p/(2-p) is the quotient of two linear functions that agrees with log(1 - p) at
     0 up to the second derivative: found from these.
@@ -473,6 +528,15 @@ def sharper(p: float) -> float:
     first, second = -1.0, -0.5  # the coefficients of p and p^2 in log(1 - p)
     below_ = -second / first
     return first * p / (1 + below_ * p)
+
+
+def simple(p: Any) -> Any:
+    """The bound on the logarithm minus the logarithm, also off the real axis."""
+    return -p - np.log(1 - p)
+
+
+def sharp(p: Any) -> Any:
+    return -2 * p / (2 - p) - np.log(1 - p)
 
 
 def enough(eta: float) -> bool:
@@ -497,7 +561,7 @@ ETAS = tuple(
 
 def half_way(scope: Scope) -> bool:
     """Whether the bound with T - 1 guesses and the sharper logarithm reaches T p."""
-    p, T = float(scope["p_star"]), guesses_needed(float(scope["p_star"]), scope["eta"])
+    p, T = float(scope["p_star"]), needed(scope)
     return (T - 1) * -sharper(p) >= T * p - 1e-9
 
 
@@ -615,9 +679,8 @@ def functions_of_guesses(number: int) -> int:
     return 2 if number == 3 else int(number)
 
 
-def as_many(repeated: int) -> Given:
-    """A class of as many functions as guesses, or some fewer."""
-    return Given(lambda scope: frozenset(range(whole(scope) - repeated)))
+# a class of as many functions as guesses, or one fewer
+AS_MANY = Given(lambda s: frozenset(range(whole(s) - s["repeated"])))
 
 
 T_OR_MORE = tuple(
@@ -672,11 +735,13 @@ def instance(known: Class) -> dict[str, Any]:
             )
         ),
         # guesses
-        "p_star": Free((known.p_star,), (0, 1, -0.5, 2)),
+        "p_star": Free((known.p_star,), (0, -0.5)),
         "S": Free(tuple(known.data)),
         "p_S": Given(lambda scope: known.p_fits[scope["S"]]),
         "t": Free((1, 2, 3)),
         "T": Free((0.5, 1, 2.5, 3)),
+        "time": Free((2.5, 3)),
+        "way": Free(("until one fits", "as rarely")),
         "A": Free((True, False)),
         "B": Free((True, False)),
         # bounds
@@ -685,6 +750,7 @@ def instance(known: Class) -> dict[str, Any]:
         "epsilon": Free((0.1, 0.3)),
         "between": Free((0, 0.5, 1)),  # errors from b to 1
         "cal-F": Free((frozenset({1}), frozenset({1, 2, 3}))),
+        "repeated": Free((0, 1)),  # guesses whose function was guessed before
         "b": Given(class_bound),
         "p": Free((0, 0.3, 0.9), (-0.5, 1, 1.5)),
     }
@@ -700,6 +766,8 @@ MATCHED = (0, 1)  # whether p_star is as counted, or no more than the probabilit
 def rarest(scope: Scope) -> tuple[Fraction, Fraction]:
     return of(scope).p_star, of(scope).p_matching
 
+
+EITHER = {"drawn": Given(lambda s: s["way"])}
 
 WORLD = World(
     section="q2",
@@ -818,7 +886,7 @@ WORLD = World(
         Case(
             r"p_\star \ge q^{-d_0 d_1^\star - d_1}",
             where={"p_star": rarest},
-            equals=lambda s: of(s).p_matching,
+            holds=judged({0: lambda s: s["p_star"], 1: lambda s: of(s).p_matching}),
         ),
         Case(r"a_i \lVert u_i \rVert^2 \ne 0", holds=contribution),
         Case(r"\mathbf{x} = u_i", bind={"bf-x": Given(lambda s: s["u"][s["i"]])}),
@@ -869,10 +937,13 @@ WORLD = World(
             equals=lambda s: Fraction(int((~of(s).fits(s["S"])).sum()), of(s).count),
         ),
         Case(r"(1 - p_\star)^{\lfloor T \rfloor}", equals=misses),
-        Case(r"P(t > T) \le (1 - p_\star)^{\lfloor T \rfloor}", equals=misses),
+        Case(
+            r"P(t > T) \le (1 - p_\star)^{\lfloor T \rfloor}",
+            holds=judged({0: survival, 1: misses}),
+        ),
         Case(
             r"\log P(t > T) \le \lfloor T \rfloor \log (1 - p_\star)",
-            equals=lambda s: math.log(misses(s)),
+            holds=judged({0: lambda s: log(survival(s)), 1: lambda s: log(misses(s))}),
         ),
         Case(
             r"a_1 = 1",
@@ -894,8 +965,8 @@ WORLD = World(
             r"\lfloor T \rfloor \le \frac{\log P(t > T)}{\log (1 - p_\star)}",
             equals=lambda s: (
                 math.inf
-                if of(s).survival(whole(s)) == 0
-                else math.log(of(s).survival(whole(s))) / math.log1p(-s["p_star"])
+                if survival(s) == 0
+                else math.log(survival(s)) / math.log1p(-s["p_star"])
             ),
         ),
         Case(
@@ -915,6 +986,14 @@ WORLD = World(
         ),
         Case(r"+\infty", equals=lambda s: -math.log(0.5) * math.inf),
         # part 4
+        Case(
+            r"p_S \ge p_\star",
+            holds=judged(
+                {0: lambda s: Fraction(int(of(s).fits(s["S"]).sum()), of(s).count)}
+            ),
+        ),
+        Case(r"p_\star > 0", outside={"p_star": (0, -0.5)}),
+        Case(r"0 < p_\star < 1", outside={"p_star": (0, 1, -0.5, 2)}),
         Case(
             r"1 - \delta",
             equals=lambda s: 1 - len(s["cal-F"]) * math.exp(-s["b"] * s["N"]),
@@ -944,12 +1023,17 @@ WORLD = World(
             bind={
                 "epsilon": Given(lambda s: s["b"] + s["between"] * (1 - s["b"])),
             },
-            where={"cal-F": (frozenset({1}),), "delta": (0.6, 1.0)},
-            equals=lambda s: s["delta"] / sum(1 for _ in s["cal-F"]),
+            where={"delta": (0.6, 1.0)},
+            holds=judged(
+                {
+                    0: lambda s: math.prod([1 - s["epsilon"]] * s["N"]),
+                    2: lambda s: s["delta"] / sum(1 for _ in s["cal-F"]),
+                }
+            ),
         ),
         Case(
             r"\lfloor T \rfloor \le \log \eta / \log(1 - p_\star)",
-            bind={"eta": Given(lambda s: of(s).survival(whole(s)))},
+            bind={"eta": Given(lambda s: survival(s))},
             equals=lambda s: (
                 math.inf
                 if s["eta"] == 0
@@ -973,7 +1057,7 @@ WORLD = World(
             r" f_{\mathbf{w}_{\lfloor T \rfloor}} \}",
             bind={
                 # guesses are known by their number
-                "bf-w": lambda number: number,
+                "bf-w": {n: n for n in range(MOST)},
                 "bf-w_1": 1,
                 "f": functions_of_guesses,
                 "cal-F": Given(
@@ -985,7 +1069,7 @@ WORLD = World(
         ),
         Case(
             r"|\mathcal{F}| \le \lfloor T \rfloor",
-            bind={"cal-F": as_many(0)},
+            bind={"cal-F": AS_MANY},
             equals=whole,
         ),
         Case(
@@ -1004,23 +1088,37 @@ WORLD = World(
             r"\epsilon < (\log |\mathcal{F}| + \log \frac{1}{\delta}) / N",
             holds=below(class_bound),
         ),
-        Case(r"P(B \mid A) \ge 1 - \delta", equals=lambda s: 1 - s["delta"]),
+        Case(
+            r"P(B \mid A) \ge 1 - \delta",
+            bind=EITHER,
+            holds=judged({0: within, 1: lambda s: 1 - s["delta"]}),
+        ),
         Case(
             r"P(A \cap B) = P(A) \, P(B \mid A) \ge (1 - \eta)(1 - \delta)",
+            bind=EITHER,
+            where={"eta": SMALL},
             equals=lambda s: (1 - s["eta"]) - s["delta"] * (1 - s["eta"]),
         ),
         Case(
             r"1/p_\star \le q^{d_0 d_1^\star + d_1}",
             where={"p_star": rarest},
-            equals=lambda s: 1 / of(s).p_matching,
+            holds=judged(
+                {0: lambda s: s["p_star"] ** -1, 1: lambda s: 1 / of(s).p_matching}
+            ),
         ),
         Case(
             r"\log |\mathcal{F}| \le \log \lfloor T \rfloor \le \log T = \log"
             r" \frac{1}{p_\star} + \log \log \frac{1}{\eta} \le \left( d_0 d_1^\star +"
             r" d_1 \right) \log q + \log \log \frac{1}{\eta}",
-            bind={"cal-F": as_many(0)},
-            where={"p_star": rarest, "eta": (0.05, math.exp(-8 * 0.2))},
-            equals=lambda s: math.log(most_guesses(s)),
+            bind={"cal-F": AS_MANY},
+            where={"p_star": rarest, "eta": lambda s: (0.05, exactly_whole(s))},
+            holds=judged(
+                {
+                    0: lambda s: log(whole(s) - s["repeated"]),
+                    1: lambda s: log(whole(s)),
+                    4: lambda s: log(most_guesses(s)),
+                }
+            ),
         ),
         Case(r"1 - \eta - \delta", equals=lambda s: 1 - sum((s["eta"], s["delta"]))),
         Case(
@@ -1042,9 +1140,15 @@ WORLD = World(
         Case(r"-p - \log(1 - p)", equals=lambda s: -s["p"] - math.log1p(-s["p"])),
         Case(
             r"p / (1 - p) \ge 0",
-            holds=judged(0, lambda s: slope(lambda p: -p - np.log(1 - p), s["p"])),
+            holds=judged(
+                {0: lambda s: slope(simple, s["p"]), 1: lambda s: slope(simple, 0)}
+            ),
         ),
-        Case(r"|\mathcal{F}| \le T", bind={"cal-F": as_many(0)}),
+        Case(
+            r"|\mathcal{F}| \le T",
+            bind={"cal-F": AS_MANY, "T": Given(lambda s: s["time"])},
+            holds=judged({1: lambda s: s["time"]}),
+        ),
         Case(
             r"\log (1 - p) \le -\frac{2 p}{2 - p}",
             equals=lambda s: sharper(s["p"]),
@@ -1052,8 +1156,7 @@ WORLD = World(
         Case(
             r"1 / (1 - p) - 4 / (2 - p)^2 = p^2 / ((1 - p)(2 - p)^2) \ge 0",
             holds=judged(
-                0,
-                lambda s: slope(lambda p: -2 * p / (2 - p) - np.log(1 - p), s["p"]),
+                {0: lambda s: slope(sharp, s["p"]), 2: lambda s: slope(sharp, 0)}
             ),
         ),
         Case(
@@ -1063,15 +1166,24 @@ WORLD = World(
         Case(
             r"P(A) \ge 1 - \eta",
             where={"eta": SMALL},
-            equals=lambda s: 1 - s["eta"],
+            holds=judged({0: lambda s: 1 - misses(s), 1: lambda s: 1 - s["eta"]}),
         ),
-        Case(r"\lfloor T \rfloor > T - 1 \ge 0", where={"eta": SMALL}),
+        Case(
+            r"\lfloor T \rfloor > T - 1 \ge 0",
+            where={"eta": SMALL},
+            holds=judged({0: whole, 1: lambda s: needed(s) - 1, 2: lambda s: 0}),
+        ),
         Case(
             r"-\lfloor T \rfloor \log(1 - p_\star) \ge (T - 1) \,"
             r" \frac{2 p_\star}{2 - p_\star}",
             bind={"T": Given(lambda s: 5.75)},
             where={"p_star": lambda s: (of(s).p_star, 0, 0.9)},
-            equals=lambda s: -4.75 * sharper(float(s["p_star"])),
+            holds=judged(
+                {
+                    0: lambda s: -math.log(misses(s)),
+                    1: lambda s: -4.75 * sharper(float(s["p_star"])),
+                }
+            ),
         ),
         Case(r"2 (T - 1) \ge T (2 - p_\star)", holds=exactly(lambda s: ETAS, half_way)),
         Case(r"T p_\star \ge 2", holds=exactly(lambda s: ETAS, half_way)),
@@ -1079,19 +1191,16 @@ WORLD = World(
         Case(
             r"(1 - p_\star)^{\lfloor T \rfloor} \le \eta",
             where={"eta": SMALL},
-            equals=lambda s: s["eta"],
+            holds=judged({0: misses, 1: lambda s: s["eta"]}),
         ),
         Case(r"1 - \eta", equals=lambda s: 1 - s["eta"]),
         Case(
             r"\lceil T \rceil \le T + 1",
-            equals=lambda s: guesses_needed(float(s["p_star"]), s["eta"]) + 1,
+            holds=judged({0: lambda s: whole(s) + 1, 1: lambda s: needed(s) + 1}),
         ),
         Case(
             r"\log(\log \frac{1}{\eta} + p_\star)",
-            equals=lambda s: (
-                math.log(s["p_star"])
-                + math.log(guesses_needed(float(s["p_star"]), s["eta"]) + 1)
-            ),
+            equals=lambda s: math.log(s["p_star"]) + math.log(needed(s) + 1),
         ),
         # the simulation
         Case(r"q = 3", bind={"q": simulated(theory.q)}),
