@@ -325,7 +325,8 @@ class Section:
                 message = self._explain(part, case, scope.with_(at), instance, at)
                 return False, message, tried
             outside = case.outside
-            if not outside and part.formula.kind == INLINE and not case.where:
+            own = case.where or case.holds
+            if not outside and part.formula.kind == INLINE and not own:
                 outside = self._beyond(part.written, scope)
             for name, values in outside.items():
                 for item in values(scope) if callable(values) else values:

@@ -70,6 +70,20 @@ class Space:
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """The vectors with entries in a finite set: Q^n."""
+
+    entries: frozenset[Any]
+    size: int
+
+    def __contains__(self, value: Any) -> bool:
+        if not (_real(value) or isinstance(value, np.ndarray)):
+            raise FormulaError(f"{_short(value)} is no number or vector")
+        found = np.atleast_2d(value)  # a number is a vector with one entry
+        return found.shape == (self.size, 1) and set(found[:, 0]) <= self.entries
+
+
+@dataclass(frozen=True)
 class Interval:
     """A closed interval, for `x \\in [0, 1]`."""
 
@@ -247,6 +261,8 @@ def multiply(a: Any, b: Any) -> Any:
 
 def power(a: Any, b: Any) -> Any:
     a, b = scalar(a), scalar(b)
+    if isinstance(a, frozenset) and isinstance(b, int) and b > 0:
+        return Vectors(a, b)
     if isinstance(a, np.ndarray):
         if not isinstance(b, int | Fraction | float) or float(b) != int(b):
             raise FormulaError(f"a matrix to the power {_short(b)}")
