@@ -440,6 +440,8 @@ def _at(base: Any, indices: Sequence[Node], scope: Scope) -> Any:
     nodes: list[Node] = []
     for node in indices:  # A_{ij} has two indices
         nodes += node.parts if node.kind == "mul" else [node]
+    if [node.value for node in nodes].count(r"\cdot") == 1 and np.ndim(base) == 2:
+        return _line(base, nodes, scope)
     found = [value(node, scope) for node in nodes]
     if callable(base):
         return base(*found)
@@ -460,6 +462,21 @@ def _at(base: Any, indices: Sequence[Node], scope: Scope) -> Any:
             raise FormulaError(f"there is no entry {_short(index)} of {size}")
     entry = array[tuple(int(index) - 1 for index in found)]
     return entry.item() if isinstance(entry, np.generic) else entry
+
+
+def _line(matrix: np.ndarray, nodes: Sequence[Node], scope: Scope) -> np.ndarray:
+    """A row A[i, \\cdot] or a column A[\\cdot, j]."""
+    along = [node.value == r"\cdot" for node in nodes].index(True)
+    indices = range(1, matrix.shape[along] + 1)
+    entries = [
+        _at(
+            matrix,
+            [_literal(i) if k == along else n for k, n in enumerate(nodes)],
+            scope,
+        )
+        for i in indices
+    ]
+    return column(entries) if along == 0 else column(entries).T
 
 
 def _add(values: Sequence[Any]) -> Any:
@@ -659,6 +676,22 @@ def _derivative(node: Node, scope: Scope) -> Any:
     )
 
 
+def _prime(node: Node, scope: Scope) -> Any:
+    """The derivative of what stands in brackets, by the variable that the world names
+    under `'`.
+    """
+    if node.value != 1 or not scope.has("'"):
+        raise FormulaError("a prime behind brackets, and no variable for it")
+    name = scope["'"]
+    if all(inner.value != name for inner in node.walk() if inner.kind == "symbol"):
+        raise FormulaError(f"a derivative by `{name}` of what does not depend on it")
+    return _slope(
+        lambda x: value(node.parts[0], scope.with_({name: x})),
+        float(scope[name]),
+        scope,
+    )
+
+
 def _mean(node: Node, scope: Scope) -> Any:
     kind, label = node.value
     *inner, _ = node.parts
@@ -797,7 +830,7 @@ _EVALUATE: dict[str, Callable[[Node, Scope], Any]] = {
     "given": _no_value,
     "dots": _no_value,
     "mark": _no_value,
-    "prime": _no_value,
+    "prime": _prime,
 }
 
 
