@@ -636,11 +636,19 @@ def _integral(node: Node, scope: Scope) -> float:
 
     try:
         with np.errstate(all="ignore"):
-            found, error = integrate.quad(
-                integrand, low, high, limit=200, epsabs=1e-10, epsrel=1e-9
+            found, error, _, *problems = integrate.quad(
+                integrand,
+                low,
+                high,
+                limit=40,
+                epsabs=1e-10,
+                epsrel=1e-9,
+                full_output=1,
             )
-    except (ValueError, TypeError, integrate.IntegrationWarning) as problem:
+    except (ValueError, TypeError) as problem:
         raise FormulaError(f"an integral without a value: {problem}") from None
+    if problems:
+        raise FormulaError("an integral that does not converge")
     if not math.isfinite(found) or error > 1e-6 * max(1.0, abs(found)):
         raise FormulaError("an integral that does not converge")
     return found
