@@ -50,9 +50,10 @@ class Case:
     relation must have, or the last member of an inequality: its derivation by other
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
-    With `define` its left side means from here on what its right side says. `times` is
-    how often the page has it: of two conditions that are written alike, one may have
-    been changed into something that is true. `skip` says why it is not evaluated.
+    With `define` its left side means from here on what its right side says, which may
+    have to be equal to something too. `times` is how often the page has it: of two
+    conditions that are written alike, one may have been changed into something that is
+    true. `skip` says why it is not evaluated.
     """
 
     latex: str
@@ -222,12 +223,10 @@ class Section:
             left, right = chain.members[:2]
             self.page = {**self.page, name: _meaning(left, right)}
             finding.status = DEFINING
-            self.parts.append(
-                (
-                    finding,
-                    self._part(finding, Node("defining", (right,), name), chain, case),
-                )
-            )
+            part = self._part(finding, Node("defining", (right,), name), chain, case)
+            self.parts.append((finding, part))
+            if case and case.equals:
+                self._hold(finding, replace(part, node=right))
             chain = Chain(chain.members[1:], chain.relations[1:], chain.source)
             if not chain.relations:
                 return
@@ -250,11 +249,14 @@ class Section:
             if finding.status == READ:
                 finding.status = EVALUATED
         part = self._part(finding, node, chain, case)
+        self._hold(finding, part)
+        self.parts.append((finding, part))
+
+    def _hold(self, finding: Finding, part: _Part) -> None:
         holds, message, tried = self._holds(part)
         finding.tried += tried
         if not holds:
-            finding.faults.append(f"`{chain.source}` {message}")
-        self.parts.append((finding, part))
+            finding.faults.append(f"`{part.source}` {message}")
 
     def _part(
         self, finding: Finding, node: Node, chain: Chain, case: Case | None
@@ -419,8 +421,12 @@ class Section:
             return True
 
     def _definition_refuted(self, index: int, part: _Part, node: Node) -> bool:
-        """Whether another definition makes any formula behind it false."""
+        """Whether another definition makes any formula behind it false, or is not what
+        the world says that it must be equal to.
+        """
         name = part.node.value
+        if part.case and part.case.equals and self._refuted(replace(part, node=node)):
+            return True
         meaning = part.page[name]
         changed = meaning.with_body(node)
         pages: dict[int, Any] = {}

@@ -25,6 +25,7 @@ WALK = layer * sp.polygamma(1, n / 2)
 CHI = 4 * n / (3 * sp.sqrt(2 * sp.pi * q))
 SATURATION = sp.erfc(sp.atanh(a) / sp.sqrt(2 * q))
 FLOAT32_MAX = torch.finfo(torch.float32).max
+SATURATED = 0.99  # tanh units beyond this are
 
 GRID = np.linspace(
     -12, 12, 4800
@@ -85,7 +86,7 @@ def mean_field(
     )
 
 
-def tanh_saturation(variance: float, threshold: float = 0.99) -> float:
+def tanh_saturation(variance: float, threshold: float = SATURATED) -> float:
     """Predicted share of tanh units beyond the threshold for pre-activations of this
     variance.
     """
