@@ -50,7 +50,8 @@ class Case:
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
     With `define` its left side means from here on what its right side says. `skip` says
-    why it is not evaluated.
+    why it is not evaluated. `times` is in how many places the page has it, for what is
+    true of its place only, such as "for $d = 8$".
     """
 
     latex: str
@@ -64,6 +65,7 @@ class Case:
     tends: tuple[str, float] | None = None
     define: bool = False
     skip: str = ""
+    times: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: set[str] = set()
+        self.used: dict[str, list[str]] = {}
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -146,8 +148,9 @@ class Section:
     def examine(self, changes: bool = True) -> list[Finding]:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
-        for latex in self.cases:
-            if latex not in self.used:
+        for latex, case in self.cases.items():
+            places = self.used.get(latex, [])
+            if not places or case.times not in (0, len(places)):
                 findings.append(
                     Finding(
                         Formula(
@@ -157,9 +160,7 @@ class Section:
                             "",
                         ),
                         SKIPPED,
-                        faults=[
-                            f"the world has a case for `{latex}`, the page has it not"
-                        ],
+                        faults=[_elsewhere(latex, case, places)],
                     )
                 )
         for name in self.world.defined - set(self.page):
@@ -181,7 +182,7 @@ class Section:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used.add(_squeezed(formula.latex))
+            self.used.setdefault(_squeezed(formula.latex), []).append(formula.where)
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -198,7 +199,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used.add(_squeezed(chain.source))
+                self.used.setdefault(_squeezed(chain.source), []).append(formula.where)
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:
@@ -528,6 +529,16 @@ def _mentions(part: _Part, name: str) -> bool:
                 if node.value in part.page:
                     todo.append(part.page[node.value].right)
     return name in seen
+
+
+def _elsewhere(latex: str, case: Case, places: Sequence[str]) -> str:
+    """What is wrong with where the page has the formula of a case."""
+    if not places:
+        return f"the world has a case for `{latex}`, the page has it not"
+    return (
+        f"the world's case for `{latex}` is about {case.times} of the page's "
+        f"{len(places)}: {', '.join(places)}"
+    )
 
 
 def _squeezed(latex: str) -> str:

@@ -512,6 +512,7 @@ WORLD = World(
         Case(r"\varphi(u) = \varphi(v)", holds=exactly(same("u", "v")), only=INJECTIVE),
         Case(
             "u = v",
+            times=1,
             holds=exactly(
                 lambda s: all(
                     np.array_equal(phi(s["u"]), phi(s["v"]))
@@ -521,6 +522,7 @@ WORLD = World(
         ),
         Case(
             "a = b",
+            times=2,
             holds=exactly(
                 lambda s: np.array_equal(
                     s["a"].T @ np.eye(s["d"]), s["b"].T @ np.eye(s["d"])
@@ -529,6 +531,7 @@ WORLD = World(
         ),
         Case(
             r"a \ne b",
+            times=1,
             holds=exactly(lambda s: np.abs(s["a"] - s["b"]).max() > 0),
         ),
         # from matrices to indices
@@ -553,6 +556,7 @@ WORLD = World(
         ),
         Case(
             "k = i",
+            times=1,
             where={"k": named("range k")},
             holds=exactly(
                 lambda s: np.array_equal(
@@ -581,6 +585,7 @@ WORLD = World(
         ),
         Case(
             "u = W x",
+            times=1,
             bind={
                 "u": Given(
                     lambda s: (
@@ -595,7 +600,8 @@ WORLD = World(
             },
         ),
         Case(
-            "x = e_j",  # column j of A is A x for this x
+            "x = e_j",
+            times=1,  # column j of A is A x for this x
             bind={
                 "x": Given(
                     lambda s: np.linalg.solve(
@@ -606,6 +612,7 @@ WORLD = World(
         ),
         Case(
             r"(\tau \cdot x)[i] = x[\tau(i)]",
+            times=1,
             where={
                 "tau": lambda s: tuple(
                     Otherwise(tau.images) for tau in s.table["tau"].inside
@@ -617,11 +624,12 @@ WORLD = World(
         Case(r"\varphi(z) = \varphi(s z)", holds=exactly(scale_free)),
         Case(
             r"s \ne 1",
+            times=2,
             holds=exactly(
                 lambda s: not equivariance.shares(np.diag([1.0, s["s"]]), (1, 0))
             ),
         ),
-        Case("d = 2", only=COUNTER),
+        Case("d = 2", times=1, only=COUNTER),
         Case(
             r"W = \begin{pmatrix} 1 & 0 \\ 0 & s \end{pmatrix}",
             **EXAMPLE,
@@ -634,9 +642,14 @@ WORLD = World(
         ),
         Case("W[1, 1] = 1", **EXAMPLE),
         Case("W[2, 2] = s", **EXAMPLE),
-        Case("s = 0", holds=exactly(lambda s: all(s["s"] * z == 0 for z in NUMBERS))),
+        Case(
+            "s = 0",
+            times=2,
+            holds=exactly(lambda s: all(s["s"] * z == 0 for z in NUMBERS)),
+        ),
         Case(
             "s = -1",
+            times=1,
             holds=exactly(
                 lambda s: (
                     s["s"] != 1 and all(abs(s["s"] * z) == abs(z) for z in NUMBERS)
@@ -645,11 +658,12 @@ WORLD = World(
         ),
         Case(
             "s > 0",
+            times=1,
             holds=exactly(
                 lambda s: all(np.sign(s["s"] * z) == np.sign(z) for z in NUMBERS)
             ),
         ),
-        Case("s = 1", holds=exactly(scale_free), only=SHARP),
+        Case("s = 1", times=3, holds=exactly(scale_free), only=SHARP),
         Case(
             r"\varphi(a^\top x) = \varphi(b^\top x)",
             holds=exactly(same("a", "b")),
@@ -669,10 +683,11 @@ WORLD = World(
         ),
         Case(
             r"\varphi(z) = \varphi(0)",
+            times=1,
             where={"z": (*NUMBERS, 0)},
             holds=exactly(lambda s: 0.0 in s["scales"] or s["z"] == 0),
         ),
-        Case(r"a \ne 0", outside={"a": lambda s: (np.zeros((s["d"], 1)),)}),
+        Case(r"a \ne 0", times=1, outside={"a": lambda s: (np.zeros((s["d"], 1)),)}),
         Case("b = s a", holds=exactly(proportional)),
         Case(r"x = z a / \lVert a \rVert^2", bind={"x": solution("a")}),
         Case(
@@ -682,7 +697,8 @@ WORLD = World(
             ),
         ),
         Case(
-            "z = 1",  # where ReLU has the values 1 and, s times as far, max(0, s)
+            "z = 1",
+            times=1,  # where ReLU has the values 1 and, s times as far, max(0, s)
             holds=exactly(
                 lambda s: all(
                     relu(factor * s["z"]) == goal
@@ -707,7 +723,8 @@ WORLD = World(
             only=[name for name in INSTANCES if SLOPES.get(INSTANCES[name][2])],
         ),
         Case(
-            "z = 0",  # where the derivative of sin(s z) is s
+            "z = 0",
+            times=1,  # where the derivative of sin(s z) is s
             where={"z": (*NUMBERS, 0)},
             holds=exactly(
                 lambda s: all(f * np.cos(f * s["z"]) == f for f in (0.5, 1, 2))
@@ -724,9 +741,10 @@ WORLD = World(
         Case("n |H|", equals=lambda s: fixed_pairs(s["elements"])),
         Case(
             "F(1) = d",
+            times=1,
             only=[name for name in INSTANCES if INSTANCES[name][1] == "trivial"],
         ),
-        Case("n = d^2 / d", bind={"n": Given(named("n_cyclic"))}),
+        Case("n = d^2 / d", times=1, bind={"n": Given(named("n_cyclic"))}),
         Case(
             "i \\mapsto i + m",
             holds=maps(
@@ -741,9 +759,9 @@ WORLD = World(
             r"\lfloor d/2 \rfloor",
             equals=lambda s: max(min(m, reflection(s["d"])[m]) for m in range(s["d"])),
         ),
-        Case(r"d \ge 2", only=SYMMETRIES),
+        Case(r"d \ge 2", times=1, only=SYMMETRIES),
         Case(r"n_{\mathrm{symmetric}} = 2", only=SYMMETRIES),
-        Case("d = 8", bind={"d": equivariance.SHOWN}),
+        Case("d = 8", times=1, bind={"d": equivariance.SHOWN}),
         # shifts make convolutions
         Case("d - 1", equals=lambda s: max(indices_from_zero(s))),
         Case("W[i, j] = c(i - j)", where={"W": named("around")}, holds=exactly(shifts)),
@@ -758,7 +776,8 @@ WORLD = World(
             holds=exactly(shifts),
         ),
         Case(
-            "m = -j",  # the shift that takes column j to column 0
+            "m = -j",
+            times=1,  # the shift that takes column j to column 0
             where={"j": indices_from_zero},
             holds=lambda node, s: truth(
                 node,
@@ -769,6 +788,7 @@ WORLD = World(
         Case("c(i - j)", where=CIRCLE, equals=lambda s: s["W"](s["i"], s["j"])),
         Case(
             "c(j - i)",
+            times=1,
             where={
                 **CIRCLE,
                 "W": lambda s: (Around(np.eye(s["d"]), np.arange(float(s["d"]))),),
