@@ -9,6 +9,7 @@ reason.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,7 @@ class Section:
                             "",
                         ),
                         SKIPPED,
-                        faults=[_elsewhere(latex, case, places)],
+                        faults=[self._elsewhere(latex, case, places)],
                     )
                 )
         for name in self.world.defined - set(self.page):
@@ -177,6 +178,22 @@ class Section:
             for index, (finding, part) in enumerate(self.parts):
                 self._change(index, finding, part)
         return findings
+
+    def _elsewhere(self, latex: str, case: Case, places: Sequence[str]) -> str:
+        """What is wrong with where the page has the formula of a case."""
+        if places:
+            return (
+                f"the world's case for `{latex}` is about {case.times} of the page's "
+                f"{len(places)}: {', '.join(places)}"
+            )
+        others = {
+            _squeezed(formula.latex): formula.where
+            for formula in self.formulas
+            if _squeezed(formula.latex) not in self.used
+        }
+        near = get_close_matches(latex, others, 1, 0)
+        hint = f"; most like it is `{near[0]}` at {others[near[0]]}" if near else ""
+        return f"the world has a case for `{latex}`, the page has it not{hint}"
 
     def _examine(self, formula: Formula) -> Finding:
         finding = Finding(formula, READ)
@@ -529,16 +546,6 @@ def _mentions(part: _Part, name: str) -> bool:
                 if node.value in part.page:
                     todo.append(part.page[node.value].right)
     return name in seen
-
-
-def _elsewhere(latex: str, case: Case, places: Sequence[str]) -> str:
-    """What is wrong with where the page has the formula of a case."""
-    if not places:
-        return f"the world has a case for `{latex}`, the page has it not"
-    return (
-        f"the world's case for `{latex}` is about {case.times} of the page's "
-        f"{len(places)}: {', '.join(places)}"
-    )
 
 
 def _squeezed(latex: str) -> str:

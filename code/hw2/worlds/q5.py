@@ -408,8 +408,10 @@ def kernel_of(scope: Scope) -> Around:
 
 
 def convolved(scope: Scope) -> Around:
-    kernel, signal = scope["c"].entries, scope["x"].entries
-    return Around(equivariance.by_fft(kernel, signal))
+    kernel, signal = scope["c"], scope["x"]
+    if not isinstance(signal, Around):
+        raise FormulaError("the input is no function of the index modulo d here")
+    return Around(equivariance.by_fft(kernel.entries, signal.entries))
 
 
 # --- the world ---
@@ -421,10 +423,6 @@ def named(name: str) -> Callable[[Scope], Any]:
 
 def indices_from_zero(scope: Scope) -> range:
     return range(scope["d"])
-
-
-def alone(name: str) -> Callable[[Scope], tuple]:
-    return lambda scope: (scope[name],)
 
 
 SHARING = {"W": named("shared"), "tau": named("elements"), "sigma": named("elements")}
