@@ -491,10 +491,12 @@ WORLD = World(
         Case(r"z \in \mathbb{R}", outside={"z": too_long}),
         Case(
             r"\tau(i)",
+            times=5,
             equals=lambda s: int(np.argmax(s["tau"] * s["e"][s["i"]])) + 1,
         ),
         Case(
-            r"e_{\tau(j)}",  # column tau(j) of A is A times this
+            r"e_{\tau(j)}",
+            times=1,  # column tau(j) of A is A times this
             equals=lambda s: np.linalg.solve(
                 hilbert(s["d"]), hilbert(s["d"])[:, [s["tau"](s["j"]) - 1]]
             ),
@@ -535,6 +537,7 @@ WORLD = World(
         # from matrices to indices
         Case(
             r"(\tau(i), \tau(j))",
+            times=2,
             equals=lambda s: places(s["tau"])[s["i"], s["j"]],
         ),
         Case(
@@ -543,6 +546,7 @@ WORLD = World(
         ),
         Case(
             "W[i, j]",
+            times=3,
             equals=lambda s: float(
                 (s["tau"] * (s["W"] @ s["e"][s["j"]]))[s["tau"](s["i"]) - 1, 0]
             ),
@@ -729,14 +733,22 @@ WORLD = World(
             ),
         ),
         # how many weights are free
-        Case("d^2", equals=lambda s: len(places(s["elements"][0]))),
+        Case("d^2", times=1, equals=lambda s: len(places(s["elements"][0]))),
         Case(
             r"H = \{\tau_1, \dots, \tau_{|H|}\}", bind={"tau": Given(named("elements"))}
         ),
-        Case("F(k)", equals=lambda s: sum(s["tau_k"](i) == i for i in s["range k"])),
-        Case("|H|", equals=lambda s: orbit_total(s["elements"])),
-        Case("F(k)^2", equals=lambda s: fixed_pairs(s["elements"][s["k"] - 1 :][:1])),
-        Case("n |H|", equals=lambda s: fixed_pairs(s["elements"])),
+        Case(
+            "F(k)",
+            times=1,
+            equals=lambda s: sum(s["tau_k"](i) == i for i in s["range k"]),
+        ),
+        Case("|H|", times=3, equals=lambda s: orbit_total(s["elements"])),
+        Case(
+            "F(k)^2",
+            times=1,
+            equals=lambda s: fixed_pairs(s["elements"][s["k"] - 1 :][:1]),
+        ),
+        Case("n |H|", times=1, equals=lambda s: fixed_pairs(s["elements"])),
         Case(
             "F(1) = d",
             times=1,
@@ -751,8 +763,10 @@ WORLD = World(
             ),
         ),
         Case("i \\mapsto -i", holds=maps(lambda s: reflection(s["d"]), modulo=True)),
-        Case("(0, j - i)", holds=around(shift_to_zero)),
-        Case("(0, -m)", holds=around(lambda s: (0, reflection(s["d"])[s["m"]]))),
+        Case("(0, j - i)", times=1, holds=around(shift_to_zero)),
+        Case(
+            "(0, -m)", times=1, holds=around(lambda s: (0, reflection(s["d"])[s["m"]]))
+        ),
         Case(
             r"\lfloor d/2 \rfloor",
             equals=lambda s: max(min(m, reflection(s["d"])[m]) for m in range(s["d"])),
@@ -761,7 +775,7 @@ WORLD = World(
         Case(r"n_{\mathrm{symmetric}} = 2", only=SYMMETRIES),
         Case("d = 8", times=1, bind={"d": equivariance.SHOWN}),
         # shifts make convolutions
-        Case("d - 1", equals=lambda s: max(indices_from_zero(s))),
+        Case("d - 1", times=1, equals=lambda s: max(indices_from_zero(s))),
         Case("W[i, j] = c(i - j)", where={"W": named("around")}, holds=exactly(shifts)),
         Case(
             "W[i, j] = W[i + m, j + m]",
@@ -783,7 +797,9 @@ WORLD = World(
             ),
         ),
         Case("c(k) = W[k, 0]", where=CIRCLE),
-        Case("c(i - j)", where=CIRCLE, equals=lambda s: s["W"](s["i"], s["j"])),
+        Case(
+            "c(i - j)", times=1, where=CIRCLE, equals=lambda s: s["W"](s["i"], s["j"])
+        ),
         Case(
             "c(j - i)",
             times=1,
