@@ -7,9 +7,9 @@ reason.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: Counter[str] = Counter()
+        self.used: dict[str, list[str]] = {}
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -152,15 +152,14 @@ class Section:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
         for latex, case in self.cases.items():
-            used = self.used[latex]
-            if not used or (case.times and used != case.times):
-                has = f"has it {used} times, not {case.times}" if used else "has it not"
+            places = self.used.get(latex, [])
+            if not places or case.times not in (0, len(places)):
                 place = f"world of {self.world.section}"
                 findings.append(
                     Finding(
                         Formula(latex, place, self.world.section, ""),
                         SKIPPED,
-                        faults=[f"the world has a case for `{latex}`, the page {has}"],
+                        faults=[self._elsewhere(latex, case, places)],
                     )
                 )
         for name in self.world.defined - set(self.page):
@@ -178,11 +177,27 @@ class Section:
                 self._change(index, finding, part)
         return findings
 
+    def _elsewhere(self, latex: str, case: Case, places: Sequence[str]) -> str:
+        """What is wrong with where the page has the formula of a case."""
+        if places:
+            return (
+                f"the world's case for `{latex}` is about {case.times} of the page's "
+                f"{len(places)}: {', '.join(places)}"
+            )
+        others = {
+            _squeezed(formula.latex): formula.where
+            for formula in self.formulas
+            if _squeezed(formula.latex) not in self.used
+        }
+        near = get_close_matches(latex, others, 1, 0)
+        hint = f"; most like it is `{near[0]}` at {others[near[0]]}" if near else ""
+        return f"the world has a case for `{latex}`, the page has it not{hint}"
+
     def _examine(self, formula: Formula) -> Finding:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used[_squeezed(formula.latex)] += 1
+            self.used.setdefault(_squeezed(formula.latex), []).append(formula.where)
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -199,7 +214,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used[_squeezed(chain.source)] += 1
+                self.used.setdefault(_squeezed(chain.source), []).append(formula.where)
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:

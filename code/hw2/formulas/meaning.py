@@ -566,13 +566,19 @@ class ByName:
     def __call__(self, arguments: Sequence[Node], scope: Scope) -> Any:
         if len(arguments) != len(self.names):
             raise FormulaError(f"{len(arguments)} arguments for {len(self.names)}")
+        inner = scope
         for name, node in zip(self.names, arguments, strict=True):
             if node.kind != "symbol" or node.value != name:
-                scope = scope.with_({name: _later(name, node)})
-        return value(self.body, scope)
+                inner = inner.with_({name: _later(name, node, scope)})
+        return value(self.body, inner)
 
 
-def _later(name: str, node: Node) -> Given:
+def _later(name: str, node: Node, caller: Scope) -> Given:
+    """An argument, in which the parameter's own name means what it means to the
+    caller.
+    """
+    if name in caller.bound:
+        return Given(lambda scope: value(node, scope.with_({name: caller.bound[name]})))
     return Given(lambda scope: value(node, scope.without(name)))
 
 

@@ -343,7 +343,9 @@ class _Reader:
             variable = self.derivative_variable(base)
             body, rest = self.units(rest, item)
             return Node("derivative", (body,), variable), rest
-        if name in MEANS and rest and self.group_kind(rest[0]):
+        group = self.group_kind(rest[0]) if rest else None
+        # P[i, j] is an entry of a matrix
+        if name in MEANS and group and (name, group) != ("P", "bracket"):
             return self.mean(name, item, rest)
         sub, sups, primes = self.scripts(item)
         if (

@@ -224,6 +224,8 @@ def nullity(group: frozenset[Tau]) -> int:
     return size**2 - sp.Matrix(np.unique(rows, axis=0)).rank()
 
 
+SHOWN = 8  # indices, in the figure of the patterns
+
 GENERATORS: Mapping[str, Callable[[int], list[Tau]]] = {
     "trivial": lambda size: [tuple(range(size))],
     "cyclic": lambda size: [shift(size)],
