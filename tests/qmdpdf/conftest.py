@@ -12,6 +12,7 @@ import pytest
 from qmdpdf.__main__ import main
 from qmdpdf.execute import execute
 from qmdpdf.source import Document, read
+from qmdpdf.weave import weave
 
 Files = dict[str, str]
 
@@ -185,6 +186,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Files], Document]
         return document
 
     return run
+
+
+@pytest.fixture(scope="session")
+def woven_text() -> Callable[[Document, Path], str]:
+    """The Markdown of an executed document. Figures are written into the folder."""
+
+    def woven_text(document: Document, folder: Path) -> str:
+        return "\n".join(line.text for line in weave(document, folder)) + "\n"
+
+    return woven_text
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,10 @@ def plain(markdown):
 
 
 def texts(document):
-    return [
-        cell.source for cell in document.notebook.cells if cell.cell_type == "markdown"
-    ]
+    """The parts of the text, which two empty lines separate."""
+    cells = document.notebook.cells
+    written = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    return [part for source in written for part in source.split("\n\n\n")]
 
 
 def test_chunks_and_expressions_share_one_kernel_in_order(executed):

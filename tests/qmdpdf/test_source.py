@@ -10,28 +10,31 @@ from qmdpdf.source import QmdError, expand, read
 
 QUOTED = """\
 ```python
-{{< include nowhere.qmd >}}
-{{< video film.mp4 >}}
 ::: {.callout-note}
 [text]{.mark}
 ```
 
 ````markdown
+```{python}
+1 / 0
 ```
-{{< include nowhere.qmd >}}
 ````
 
 ~~~
-```
-{{< include nowhere.qmd >}}
+```{python}
 ~~~
 
 - item
 
   ```python
       ```
-  {{< include nowhere.qmd >}}
-  ```"""
+  ::: {.callout-note}
+  ```
+
+<!--
+::: {.callout-note}
+```
+--> and <!-- again --> and `<!--`."""
 
 
 def test_lines_of_included_files_know_their_origin(project):
@@ -83,8 +86,7 @@ def test_cells_know_their_origin(project):
         ("code", "first = 1", "_a.qmd:2"),
         ("markdown", "t", "_a.qmd:6"),
         ("code", "second = 2", "_a.qmd:9"),
-        ("markdown", "more", "_a.qmd:14"),
-        ("markdown", "last", "_a.qmd:17"),
+        ("markdown", "more\n\n\nlast", "_a.qmd:14"),
         ("code", "", "doc.qmd:11"),
     ]
 
@@ -125,7 +127,7 @@ def test_comments_of_a_chunk_stay_comments(project):
         ("- item\n\n  ```{python}\n  x\n  ```", 2, "{python}"),
         ("```` {python}\nx\n````", 0, "{python}"),
         ("```{python}\n#| echo: false\n#| code-fold: true\nx\n```", 2, "'code-fold'"),
-        ('```{python}\n#| echo: false\n#| "code-fold": true\nx\n```', 1, "'code-fold'"),
+        ('```{python}\n#| echo: false\n#| "code-fold": true\nx\n```', 2, "'code-fold'"),
         ("```{python}\n#| echo: no way\nx\n```", 1, "echo cannot be 'no way'"),
         (
             "```{python}\n#| label: fig-a\n#| fig-subcap: one\nx\n```",
@@ -178,8 +180,8 @@ def test_unsupported_constructs_are_refused_where_they_stand(
 @pytest.mark.parametrize(
     ("files", "where"),
     [
-        ({"doc.qmd": "---\ntitle: T\nlang: [en\n---\n"}, "doc.qmd:4"),
-        ({"doc.qmd": "---\nonly words\n---\n"}, "doc.qmd:1"),
+        ({"doc.qmd": "---\ntitle: T\nlang: [en\n---\n"}, "doc.qmd:3"),
+        ({"doc.qmd": "---\nonly words\n---\n"}, "doc.qmd:2"),
         (
             {"doc.qmd": "text", "_quarto.yml": "title: T\n\ttoc: true\n"},
             "_quarto.yml:2",
@@ -208,7 +210,42 @@ def test_supported_constructs_are_accepted(project):
 :::
 
 ::: {#fig-a layout-ncol=2}
+![One](a.pdf){#fig-a-1}
+
+![Two](b.jpg){#fig-a-2 width=50%}
+
+Both.
 :::
+
+::: {#fig-b layout-ncol=2}
+![](a.pdf) ![](b.png)
+
+Both.
+:::
+
+::: {#tbl-a}
+| a |
+|---|
+| 1 |
+
+A table.
+:::
+
+> A *quotation*, H~2~O^2^, [small]{.smallcaps}, ~~no~~ --- "yes"[^1] and $x$.
+
+[^1]: A note.
+
+Term
+
+:   Its definition
+
+1. one
+
+   a) two
+
+***
+
+<!-- a comment -->
 
 ::: {#refs}
 :::

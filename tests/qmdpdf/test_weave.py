@@ -52,7 +52,7 @@ CHUNKS = {
 
 
 @pytest.fixture(scope="module")
-def woven(run, tmp_path_factory):
+def woven(run, woven_text, tmp_path_factory):
     """The pandoc blocks that each chunk became, by name, and the folder with the
     figures.
     """
@@ -61,7 +61,8 @@ def woven(run, tmp_path_factory):
         for name, (o, s) in CHUNKS.items()
     )
     folder = tmp_path_factory.mktemp("figures")
-    text = weave(run({"doc.qmd": source.replace("{python}\n\n", "{python}\n")}), folder)
+    document = run({"doc.qmd": source.replace("{python}\n\n", "{python}\n")})
+    text = woven_text(document, folder)
     parts = dict(re.findall(r"MARK (\S+)\n\n(.*?)(?=MARK|\Z)", text, re.DOTALL))
     blocks = {
         name: json.loads(pypandoc.convert_text(part, "json", "markdown"))["blocks"]
@@ -208,10 +209,10 @@ def test_tables_have_their_label_and_caption(woven, name, label, caption):
     assert div["c"][1][-1]["c"] == caption
 
 
-def test_text_between_chunks_is_kept_apart(run, tmp_path):
+def test_text_between_chunks_is_kept_apart(run, woven_text, tmp_path):
     document = run({"doc.qmd": "one\n```{python}\n#| echo: false\nprint(1)\n```\ntwo"})
     blocks = json.loads(
-        pypandoc.convert_text(weave(document, tmp_path), "json", "markdown")
+        pypandoc.convert_text(woven_text(document, tmp_path), "json", "markdown")
     )["blocks"]
     assert [block["t"] for block in blocks] == ["Para", "CodeBlock", "Para"]
 
