@@ -66,10 +66,14 @@ def is_identity(number: str) -> bool:
 
 
 def stem(draft: bool) -> str:
-    """The files' name without its ending. Raises SubmissionError for IDs that are none,
-    if this is no draft.
+    """The files' name without its ending. Raises SubmissionError for authors that are
+    not complete, and for IDs that are none, if this is no draft.
     """
-    file, ids = ROOT / "_quarto.yml", list(show.students()["ID"])
+    file = ROOT / "_quarto.yml"
+    try:
+        ids = list(show.students()["ID"])
+    except ValueError as error:
+        raise SubmissionError(str(error)) from None
     lines = file.read_text(encoding="utf-8").splitlines()
     for number in ids:
         if not draft and not is_identity(number):

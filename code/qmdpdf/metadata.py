@@ -147,5 +147,7 @@ def allowed(value: Any, choice: Any) -> bool:
 def _described(choice: Any) -> str:
     if isinstance(choice, set):
         return " or ".join(sorted(choice))
-    names = {str: "text (in quotes)", bool: "true or false", int: "a number"}
-    return names.get(choice, "a number" if choice is float else "`key: value` lines")
+    if isinstance(choice, dict):
+        return "`key: value` lines"
+    names = {str: "text (in quotes)", bool: "true or false"}
+    return names.get(choice, "a number")

@@ -124,7 +124,8 @@ def _fences(tree: Node, lines: list[Line]) -> Iterator[str]:
                 return
             read[bare(text)] -= 1
     for text in read.elements():
-        place = find(lines, re.escape(text.split("\n")[0])) or lines[0].where
+        first = re.escape(text.split("\n")[0])
+        place = find(lines, rf"(^|\s){first}\s*$") or lines[0].where
         yield f"{place}: pandoc reads a block of code here; write it between fences"
 
 
@@ -180,7 +181,10 @@ def _attributes(node: Node, place: Callable[[str], str]) -> Iterator[str]:
     known_classes, known_keys = KNOWN[node["t"]]
     element = {"Div": "block", "Span": "span"}.get(node["t"], node["t"].lower())
     bad = [
-        (f".{name}", rf"\.{re.escape(name)}\b|[:`~]{{3,}}\s*{re.escape(name)}\b")
+        (
+            f".{name}",
+            rf"\.{re.escape(name)}\b|([:`~]{{3,}}|class=.)\s*{re.escape(name)}\b",
+        )
         for name in classes
         if name not in known_classes
     ]

@@ -158,6 +158,17 @@ def test_comments_of_a_chunk_stay_comments(project):
             "tbl-cap needs a label that starts with tbl-",
         ),
         ("text\n\n```python\nx\n\ntext", 2, "```"),
+        ("text\n\n<!-- x\n\ntext", 2, "<!-- is never closed"),
+        ("<!--\n```{python}\nx\n```\n-->", 1, "chunk in a comment"),
+        ("<!--\n{{< include _part.qmd >}}\n-->", 1, "line of its own"),
+        ("```python\n{{< include _part.qmd >}}\n```", 1, "line of its own"),
+        ("```python\n`{python} x`\n```", 1, "inline expression in quoted code"),
+        ("so `` `{python} x` `` is written", 0, "inline expression in quoted code"),
+        ("```{python}\n\n#| echo: false\nx\n```", 2, "first lines of a chunk"),
+        ("```{python}\nx\n# | echo: false\n```", 2, "first lines of a chunk"),
+        ("```{python}\n#| echo: false\n#| echo: true\nx\n```", 2, "given twice"),
+        ("```{python}\n#| output: latex\nx\n```", 1, "output cannot be 'latex'"),
+        ("```{python}\n#| lst-cap: x\nx\n```", 1, "'lst-cap'"),
         ("text\n\n````python\nx\n```\n\ntext", 2, "````"),
     ],
 )
@@ -265,6 +276,41 @@ x
         "\n".join(line.text for line in read(project({"doc.qmd": source})).lines)
         == source
     )
+
+
+@pytest.mark.parametrize("mark", ["#|", "# |", "#  | "])
+def test_options_are_read_as_formatters_write_them(project, mark):
+    source = f"```{{python}}\n{mark} echo: false\n{mark} output: asis\n\nx = 1\n```"
+    (cell,) = read(project({"doc.qmd": source})).notebook.cells
+    assert cell.metadata["options"] == {"echo": False, "output": "asis"}
+    assert (cell.source, cell.metadata["skipped"]) == ("x = 1", 3)
+
+
+def test_a_quoted_chunk_is_text_and_the_next_one_is_run(project):
+    source = f"{QUOTED}\n\n```{{python}}\nx = 1\n```\n\nend"
+    cells = read(project({"doc.qmd": source})).notebook.cells
+    assert [cell.source for cell in cells] == [QUOTED, "x = 1", "end"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "cp1255"])
+@pytest.mark.parametrize("name", ["doc.qmd", "_part.qmd", "_quarto.yml"])
+def test_a_file_that_is_no_utf8_is_named(project, tmp_path, encoding, name):
+    path = project(
+        {"doc.qmd": "{{< include _part.qmd >}}", "_part.qmd": "", "_quarto.yml": ""}
+    )
+    word = {"utf-16": "x", "latin-1": "\xe9", "cp1255": "\u05e9"}[encoding]
+    (tmp_path / name).write_bytes(f"text\n{word}\n".encode(encoding))
+    line = 1 if encoding == "utf-16" else 2
+    with pytest.raises(QmdError, match=rf"^{name}:{line}: .*UTF-8"):
+        read(path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path):
+    path = tmp_path / "doc.qmd"
+    path.write_bytes("\ufeff---\r\ntitle: T\r\n---\r\n\r\ntext\x0cmore\r\n".encode())
+    document = read(path)
+    assert document.metadata == {"title": "T"}
+    assert [cell.source for cell in document.notebook.cells] == ["text\x0cmore"]
 
 
 def test_chunk_options_lie_above_front_matter_above_project(project):
