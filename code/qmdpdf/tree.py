@@ -181,10 +181,7 @@ def _attributes(node: Node, place: Callable[[str], str]) -> Iterator[str]:
     known_classes, known_keys = KNOWN[node["t"]]
     element = {"Div": "block", "Span": "span"}.get(node["t"], node["t"].lower())
     bad = [
-        (
-            f".{name}",
-            rf"\.{re.escape(name)}\b|([:`~]{{3,}}|class=.)\s*{re.escape(name)}\b",
-        )
+        (f".{name}", rf"(\{{[^}}]*\.|[:`~]{{3,}}\s*|class=.){re.escape(name)}\b")
         for name in classes
         if name not in known_classes
     ]

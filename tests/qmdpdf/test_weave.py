@@ -264,7 +264,7 @@ LABEL = "#| label: fig-a\n#| fig-cap: C\n#| fig-subcap: [a, b]\n"
 )  # fmt: skip
 def test_what_cannot_be_printed_is_refused(project, tmp_path, output, options, named):
     document = shows(project, output, options=options)
-    where = rf"^doc\.qmd:2: .*{named}"
+    where = rf"^doc\.qmd:2: .*{re.escape(named)}"
     with pytest.raises(QmdError, match=where):
         weave(document, tmp_path)
 
