@@ -307,7 +307,7 @@ def numbered(document: Document) -> tuple[str, dict[str, str]]:
             *("--from", "markdown", "--to", TEXT, "--wrap=none", "--citeproc"),
             *("--lua-filter", str(Path(__file__).with_suffix(".lua"))),
             *("--metadata", f"numbers={numbers}"),
-            *("--bibliography", str(ROOT / document.metadata["bibliography"])),
+            *(f"--bibliography={ROOT / name}" for name in _bibliography(document)),
         ]
         done = subprocess.run(
             command,
@@ -322,6 +322,11 @@ def numbered(document: Document) -> tuple[str, dict[str, str]]:
                 f"pandoc failed on the notebook's text: {done.stderr.strip()}"
             )
         return done.stdout, json.loads(numbers.read_text(encoding="utf-8"))
+
+
+def _bibliography(document: Document) -> list[str]:
+    names = document.metadata.get("bibliography", [])
+    return names if isinstance(names, list) else [names]
 
 
 def _caption(options: dict[str, Any]) -> str:

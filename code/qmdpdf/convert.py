@@ -38,7 +38,7 @@ def convert(
     the last render left in the folder `reuse`. Raises QmdError for an unknown reference
     or citation, a duplicate label, an unknown option or a LaTeX error.
     """
-    _pandoc(document, woven, folder)
+    write_latex(document, woven, folder)
     if reuse is None:
         return _latexmk(document, woven, folder)
     left = _copy_auxiliary(reuse, folder)
@@ -80,19 +80,21 @@ def publish(file: Path, target: Path) -> None:
             raise
 
 
-def _pandoc(document: Document, woven: list[Line], folder: Path) -> None:
+def write_latex(document: Document, woven: list[Line], folder: Path) -> None:
+    """Write `document.tex` into a folder, and beside it the images that are no
+    chunk's.
+    """
     options = _pdf_options(document)
     metadata = {key: options[key] for key in TEMPLATE if key in options}
     metadata |= {
         key: document.metadata[key] for key in DOCUMENT if key in document.metadata
     }
     metadata["author"] = _authors(document.metadata.get("author", []))
+    files = []  # not in the metadata, whose text is Markdown: `it's` is no name there
     for key in ("bibliography", "csl"):
-        if key in metadata:
-            names = (
-                metadata[key] if isinstance(metadata[key], list) else [metadata[key]]
-            )
-            metadata[key] = [str(_existing(document, name)) for name in names]
+        names = metadata.pop(key, [])
+        for name in names if isinstance(names, list) else [names]:
+            files.append(f"--{key}={_existing(document, name)}")
     (folder / "metadata.yml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
     (folder / "document.md").write_text(
         "\n".join(line.text for line in woven) + "\n", encoding="utf-8"
@@ -105,6 +107,7 @@ def _pandoc(document: Document, woven: list[Line], folder: Path) -> None:
         *("--from", "json", "--to", "latex", "--standalone"),
         *("--metadata-file", "metadata.yml"),
         *("--lua-filter", str(HERE / "crossref.lua"), "--citeproc"),
+        *files,
         *(f"--include-in-header={header}" for header in headers),
     ]
     command += (
@@ -155,7 +158,7 @@ def _copy_images(
     images = (node["c"][2] for node in nodes(tree) if node["t"] == "Image")
     for number, target in enumerate(images):
         name = unquote(target[0])
-        if (folder / name).is_file():  # a chunk's
+        if "/" not in name and (folder / name).is_file():  # a chunk's
             continue
         file = document.path.parent / name
         if not file.is_file():
@@ -308,8 +311,10 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
     printed = (folder / "document.tex").read_text(encoding="utf-8").split("\n")
     print(f"  overfull boxes: {len(boxes)}")
     for box in boxes:
-        place = re.search(r"at lines? (\d+)", box)
-        where = place and _woven_where(woven, printed[int(place[1]) - 1])
+        place = re.search(r"at lines (\d+)--(\d+)", box)
+        # a line of printed text is reported where the next one is read
+        first = place and int(place[1]) - (place[1] == place[2])
+        where = first and _woven_where(woven, printed[first - 1])
         print(f"  {where}: {box}" if where else f"  {box}")
     return folder / "document.pdf"
 
