@@ -53,7 +53,7 @@ def execute(document: Document, figures: str = "pdf") -> None:
     ]
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with (
-        tempfile.TemporaryDirectory(dir=_short()) as sockets,
+        tempfile.TemporaryDirectory(dir=socket_folder()) as sockets,
         _client(notebook, folder, sockets) as client,
         bar,
     ):
@@ -105,7 +105,7 @@ def _client(
         yield client
 
 
-def _short() -> str | None:
+def socket_folder() -> str | None:
     """A folder whose name leaves room for that of a socket (107 bytes in Linux); None
     for the usual one.
     """

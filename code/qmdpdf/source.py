@@ -5,7 +5,7 @@ split it into cells.
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,13 +113,14 @@ def read(path: Path) -> Document:
         metadata = merge(metadata, mapping(f"\n{yaml_lines}", path))
     parse(
         [
-            Line(line.text.replace(CHUNK, "```python"), line.path, line.number)
+            replace(line, text=line.text.replace(CHUNK, "```python"))
             for line in lines[front:]
         ]
     )
     cells, position = [], front
-    for block in [*blocks(lines, front), Block("end", len(lines), len(lines), CHUNK)]:
-        if not CHUNK.endswith(block.info) or not block.info:
+    end = Block("end", len(lines), len(lines), "{python}")
+    for block in [*blocks(lines, front), end]:
+        if block.info != "{python}":
             continue
         text = "\n".join(line.text for line in lines[position : block.first])
         if text.strip():
@@ -157,35 +158,28 @@ def blocks(lines: list[Line], start: int = 0) -> Iterator[Block]:
     """
     opened = fence = None
     for i, line in enumerate(lines[start:], start):
-        match = FENCE.match(line.text)
+        match, rest = FENCE.match(line.text), line.text
         if fence:
-            indent = len(match["indent"]) - len(fence["indent"]) if match else -1
-            if (
-                0 <= indent <= 3
-                and match["fence"].startswith(fence["fence"])
-                and not match["info"]
-            ):
+            if match and _closes(match, fence):
                 yield Block("code", opened, i, fence["info"])
-                fence = None
-        elif opened is not None:  # in a comment
-            if "-->" in line.text:
-                yield Block("comment", opened, i)
-                opened = None
+                opened = fence = None
             continue
+        if opened is not None:  # in a comment
+            _, closed, rest = rest.partition("-->")
+            if not closed:
+                continue
+            yield Block("comment", opened, i)
+            opened = None
         elif match:
             opened, fence = i, match
             continue
-        else:
-            rest = SPAN.sub("", line.text)
-            while "<!--" in rest:
-                _, _, rest = rest.partition("<!--")
-                _, closed, rest = rest.partition("-->")
-                if not closed:
-                    opened = i
-                    break
+        rest = SPAN.sub("", rest)
+        while opened is None and "<!--" in rest:
+            _, closed, rest = rest.partition("<!--")[2].partition("-->")
+            if closed:
                 yield Block("comment", i, i)
-            continue
-        opened = None if not fence else opened
+            else:
+                opened = i
     if opened is not None:
         raise QmdError(
             f"{lines[opened].where}: the "
@@ -196,6 +190,15 @@ def blocks(lines: list[Line], start: int = 0) -> Iterator[Block]:
             )
             + " is never closed"
         )
+
+
+def _closes(match: re.Match, fence: re.Match) -> bool:
+    """Whether a fence ends the block that another one began: as long, of the same sign,
+    and at most three spaces further in.
+    """
+    further = len(match["indent"]) - len(fence["indent"])
+    longer = match["fence"].startswith(fence["fence"])
+    return longer and 0 <= further <= 3 and not match["info"]
 
 
 def expand(path: Path, parents: tuple[Path, ...] = ()) -> list[Line]:

@@ -34,7 +34,9 @@ QUOTED = """\
 <!--
 ::: {.callout-note}
 ```
---> and <!-- again --> and `<!--`."""
+--> and <!-- again --> and `<!--` <!--
+::: {.callout-note}
+-->"""
 
 
 def test_lines_of_included_files_know_their_origin(project):
