@@ -51,6 +51,8 @@ def execute(document: Document, figures: str = "pdf") -> None:
         for cell in cells
         if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)
     ]
+    if not todo and not any(INLINE.search(cell.source) for cell in cells):
+        return  # a kernel takes seconds to start
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with (
         tempfile.TemporaryDirectory(dir=socket_folder()) as sockets,

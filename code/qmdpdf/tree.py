@@ -65,10 +65,13 @@ def parse(lines: list[Line]) -> Node:
         encoding="utf-8",
         check=False,
     )
-    if warning := re.search(r"(\S[^\n]*?) at line (\d+)(?s:.*)", done.stderr):
-        place = lines[min(int(warning[2]), len(lines)) - 1].where
-        raise QmdError(f"{place}: {warning[0].strip()}")
-    if done.returncode or done.stderr.strip():
+    for warning in re.findall(r"^\[WARNING\] (.*)", done.stderr, re.MULTILINE):
+        if warning.startswith("Duplicate identifier"):  # found with all others later
+            continue
+        at = re.search(r"at line (\d+)", warning)
+        place = lines[min(int(at[1]) if at else 1, len(lines)) - 1].where
+        raise QmdError(f"{place}: {warning}")
+    if done.returncode:
         raise QmdError(f"{lines[0].where}: pandoc cannot read it: {done.stderr}")
     tree = json.loads(done.stdout)
     if problems := [*_fences(tree, lines), *_unknown(tree, lines)]:
@@ -219,7 +222,8 @@ def _div(node: Node, place: Callable[[str], str]) -> Iterator[str]:
         yield f"{where}: the last paragraph of {name} is its caption"
     elif prefix == "tbl":
         kinds = [block["t"] for block in content[:-1]]
-        if kinds.count("Table") > 1 or set(kinds) - {"Table", "RawBlock"}:
+        others = kinds.count("Table") > 1 or set(kinds) - {"Table", "RawBlock"}
+        if "Table" in kinds and others:
             yield f"{where}: {name} is one table and, last, its caption; move the rest"
     elif prefix == "fig":
         yield from _figure(name, content[:-1], where)
