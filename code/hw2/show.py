@@ -146,7 +146,7 @@ def students() -> pd.DataFrame:
         columns = {"Name": "name", "Campus e-mail": "email", "ID": "id"}
         rows.append(
             {
-                column: re.sub(r"([^\w\s])", r"\\\1", given[key].value.strip())
+                column: re.sub(r"([^\w\s]|_)", r"\\\1", given[key].value.strip())
                 for column, key in columns.items()
             }
         )
