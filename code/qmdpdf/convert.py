@@ -314,8 +314,8 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
         place = re.search(r"at lines (\d+)--(\d+)", box)
         # a line of printed text is reported where the next one is read
         first = place and int(place[1]) - (place[1] == place[2])
-        where = first and _woven_where(woven, printed[first - 1])
-        print(f"  {where}: {box}" if where else f"  {box}")
+        found = _woven_where(woven, printed[first - 1]) if first else None
+        print(f"  {found}: {box}" if found else f"  {box}")
     return folder / "document.pdf"
 
 

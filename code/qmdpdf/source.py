@@ -159,7 +159,7 @@ def blocks(lines: list[Line], start: int = 0) -> Iterator[Block]:
     opened = fence = None
     for i, line in enumerate(lines[start:], start):
         match, rest = FENCE.match(line.text), line.text
-        if fence:
+        if fence and opened is not None:
             if match and _closes(match, fence):
                 yield Block("code", opened, i, fence["info"])
                 opened = fence = None
@@ -251,7 +251,7 @@ def _check(line: Line, block: Block | None, number: int) -> None:
             )
         return
     if "{{<" in text:
-        name = re.search(r"\{\{<\s*(\S*)", text)[1]
+        name = re.findall(r"\{\{<\s*(\S*)", text)[0]
         if name != "include":
             raise QmdError(f"{where}: unsupported shortcode {{{{< {name} >}}}}")
         if block or not INCLUDE.fullmatch(text.strip()):
