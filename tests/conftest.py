@@ -29,7 +29,6 @@ IMPORTED = (
     "hw2.theory.signal",
     "hw2.tasks.imagenette",
     "qmdpdf.__main__",
-    "jupytext",
     "nbclient",
 )
 PROLOGUE = """

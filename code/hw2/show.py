@@ -91,22 +91,47 @@ def _first_line(command: str | None, option: str) -> str:
 
 
 def students() -> pd.DataFrame:
-    """The authors in `_quarto.yml` with campus e-mail and ID. Raises ValueError where
-    one of these is missing.
+    """The authors in `_quarto.yml` with campus e-mail and ID, in Markdown: every sign
+    stands for itself, also `|` and `_`.
+
+    All is text as it is written, so that an ID without quotes keeps its zeros. Raises
+    ValueError, with file and line, where one of these is missing or two IDs are the
+    same.
     """
     file = ROOT / "_quarto.yml"
-    authors = yaml.safe_load(file.read_text(encoding="utf-8"))["author"]
-    for author in authors:
-        if missing := {"name", "email", "id"} - set(author):
-            raise ValueError(
-                f"{file}: author {author} has no {', '.join(sorted(missing))}; add it"
+    tree = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    authors = {key.value: value for key, value in tree.value}["author"]
+    rows, seen = [], set()
+    for author in authors.value:
+        start = where = f"{file}:{author.start_mark.line + 1}"
+        if not isinstance(author, yaml.MappingNode):
+            raise ValueError(f"{start}: an author has name, email and id; write them")
+        given = {key.value: value for key, value in author.value}
+        for key in ("name", "email", "id"):
+            if key not in given:
+                raise ValueError(f"{start}: this author has no {key}; add it")
+            value = given[key]
+            where = f"{file}:{value.start_mark.line + 1}"
+            if not isinstance(value, yaml.ScalarNode) or not value.value.strip():
+                raise ValueError(
+                    f"{where}: the author's {key} is no text; write {key}: and the "
+                    "whole text behind it"
+                )
+        number = given["id"].value.strip()
+        if not re.fullmatch(r"\w+", number) or number in seen:
+            problem = (
+                "two authors have" if number in seen else "letters and digits only:"
             )
-    return pd.DataFrame(
-        [
-            {"Name": a["name"], "Campus e-mail": a["email"], "ID": str(a["id"])}
-            for a in authors
-        ]
-    )
+            raise ValueError(f"{where}: {problem} the ID {number}; correct it")
+        seen.add(number)
+        columns = {"Name": "name", "Campus e-mail": "email", "ID": "id"}
+        rows.append(
+            {
+                column: re.sub(r"([^\w\s]|_)", r"\\\1", given[key].value.strip())
+                for column, key in columns.items()
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def provenance(found: Sequence[Run]) -> str:

@@ -66,10 +66,14 @@ def is_identity(number: str) -> bool:
 
 
 def stem(draft: bool) -> str:
-    """The files' name without its ending. Raises SubmissionError for IDs that are none,
-    if this is no draft.
+    """The files' name without its ending. Raises SubmissionError for authors that are
+    not complete, and for IDs that are none, if this is no draft.
     """
-    file, ids = ROOT / "_quarto.yml", list(show.students()["ID"])
+    file = ROOT / "_quarto.yml"
+    try:
+        ids = list(show.students()["ID"])
+    except ValueError as error:
+        raise SubmissionError(str(error)) from None
     lines = file.read_text(encoding="utf-8").splitlines()
     for number in ids:
         if not draft and not is_identity(number):
@@ -303,7 +307,7 @@ def numbered(document: Document) -> tuple[str, dict[str, str]]:
             *("--from", "markdown", "--to", TEXT, "--wrap=none", "--citeproc"),
             *("--lua-filter", str(Path(__file__).with_suffix(".lua"))),
             *("--metadata", f"numbers={numbers}"),
-            *("--bibliography", str(ROOT / document.metadata["bibliography"])),
+            *(f"--bibliography={ROOT / name}" for name in _bibliography(document)),
         ]
         done = subprocess.run(
             command,
@@ -318,6 +322,11 @@ def numbered(document: Document) -> tuple[str, dict[str, str]]:
                 f"pandoc failed on the notebook's text: {done.stderr.strip()}"
             )
         return done.stdout, json.loads(numbers.read_text(encoding="utf-8"))
+
+
+def _bibliography(document: Document) -> list[str]:
+    names = document.metadata.get("bibliography", [])
+    return names if isinstance(names, list) else [names]
 
 
 def _caption(options: dict[str, Any]) -> str:

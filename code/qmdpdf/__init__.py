@@ -1,8 +1,7 @@
-"""Render the project's Quarto sources to PDF with jupytext, nbclient, pandoc and
-latexmk.
+"""Render the project's Quarto sources to PDF with nbclient, pandoc and latexmk.
 
 The fallback for machines without Quarto. It reads the same `.qmd` files and
-`_quarto.yml`, supports the constructs that the report uses, and refuses any other with
-file and line. Four stages, each usable alone: `source` (expand, parse) -> `execute` ->
-`weave` -> `convert`.
+`_quarto.yml`, and refuses with file and line what it does not know: `metadata` lists
+the options, `tree` the constructs, of the sources and of what chunks print. Four
+stages, each usable alone: `source` (expand, split), `execute`, `weave`, `convert`.
 """

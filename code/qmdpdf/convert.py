@@ -2,6 +2,7 @@
 latexmk.
 """
 
+import json
 import os
 import re
 import shutil
@@ -10,41 +11,16 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pypandoc
 import yaml
 
-from qmdpdf.source import Document, Line, QmdError
+from qmdpdf.metadata import DOCUMENT, TEMPLATE, QmdError, read_text
+from qmdpdf.source import Document, Line, find
+from qmdpdf.tree import Node, nodes, parse
 
 HERE = Path(__file__).parent
-TEMPLATE_OPTIONS = {
-    "documentclass", "classoption", "papersize", "geometry", "fontsize", "linestretch",
-    "mainfont", "monofont", "mathfont", "colorlinks", "linkcolor", "citecolor",
-    "urlcolor", "toccolor", "toc-title", "lang",
-}  # fmt: skip
-BUILD_OPTIONS = {
-    "toc",
-    "toc-depth",
-    "number-sections",
-    "include-in-header",
-    "pdf-engine",
-    "fig-pos",
-    "highlight-style",
-}
-DOCUMENT_OPTIONS = {
-    "title",
-    "subtitle",
-    "date",
-    "author",
-    "bibliography",
-    "csl",
-    "link-citations",
-    "abstract",
-    "lang",
-}
-HANDLED_ELSEWHERE = {"project", "format", "execute", "jupyter"}
-
-
 AUXILIARY = (
     "aux",
     "toc",
@@ -54,7 +30,7 @@ AUXILIARY = (
 
 
 def convert(
-    document: Document, markdown: str, folder: Path, reuse: Path | None = None
+    document: Document, woven: list[Line], folder: Path, reuse: Path | None = None
 ) -> Path:
     """Write `document.tex` and `document.pdf` into `folder`. Returns the PDF's path.
 
@@ -62,18 +38,18 @@ def convert(
     the last render left in the folder `reuse`. Raises QmdError for an unknown reference
     or citation, a duplicate label, an unknown option or a LaTeX error.
     """
-    _pandoc(document, markdown, folder)
+    write_latex(document, woven, folder)
     if reuse is None:
-        return _latexmk(document, folder)
+        return _latexmk(document, woven, folder)
     left = _copy_auxiliary(reuse, folder)
     try:
-        pdf = _latexmk(document, folder)
+        pdf = _latexmk(document, woven, folder)
     except QmdError:
         if not left:
             raise
         for file in left:  # perhaps it was for them
             file.unlink(missing_ok=True)
-        pdf = _latexmk(document, folder)
+        pdf = _latexmk(document, woven, folder)
     _copy_auxiliary(folder, reuse)
     return pdf
 
@@ -104,31 +80,34 @@ def publish(file: Path, target: Path) -> None:
             raise
 
 
-def _pandoc(document: Document, markdown: str, folder: Path) -> None:
+def write_latex(document: Document, woven: list[Line], folder: Path) -> None:
+    """Write `document.tex` into a folder, and beside it the images that are no
+    chunk's.
+    """
     options = _pdf_options(document)
-    unknown = [key for key in options if key not in TEMPLATE_OPTIONS | BUILD_OPTIONS]
-    known = DOCUMENT_OPTIONS | HANDLED_ELSEWHERE
-    for key in [*unknown, *(key for key in document.metadata if key not in known)]:
-        where = _find_option(document, rf"(?<![\w-]){re.escape(key)}\s*:")
-        raise QmdError(f"{where}: unsupported option {key!r}")
-    metadata = {key: value for key, value in options.items() if key in TEMPLATE_OPTIONS}
+    metadata = {key: options[key] for key in TEMPLATE if key in options}
     metadata |= {
-        key: value
-        for key, value in document.metadata.items()
-        if key in DOCUMENT_OPTIONS
+        key: document.metadata[key] for key in DOCUMENT if key in document.metadata
     }
     metadata["author"] = _authors(document.metadata.get("author", []))
+    files = []  # not in the metadata, whose text is Markdown: `it's` is no name there
     for key in ("bibliography", "csl"):
-        if key in metadata:
-            metadata[key] = str(_existing(document, metadata[key]))
+        names = metadata.pop(key, [])
+        for name in names if isinstance(names, list) else [names]:
+            files.append(f"--{key}={_existing(document, name)}")
     (folder / "metadata.yml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
-    (folder / "document.md").write_text(markdown, encoding="utf-8")
+    (folder / "document.md").write_text(
+        "\n".join(line.text for line in woven) + "\n", encoding="utf-8"
+    )
+    tree = parse(woven)
+    _copy_images(document, tree, woven, folder)
     headers = [HERE / "header.tex", *_headers(document, options, folder)]
     command = [
-        *(pypandoc.get_pandoc_path(), "document.md", "--output", "document.tex"),
-        *("--from", "markdown", "--to", "latex", "--standalone"),
+        *(pypandoc.get_pandoc_path(), "--output", "document.tex"),
+        *("--from", "json", "--to", "latex", "--standalone"),
         *("--metadata-file", "metadata.yml"),
         *("--lua-filter", str(HERE / "crossref.lua"), "--citeproc"),
+        *files,
         *(f"--include-in-header={header}" for header in headers),
     ]
     command += (
@@ -142,9 +121,9 @@ def _pandoc(document: Document, markdown: str, folder: Path) -> None:
         if "highlight-style" in options
         else []
     )
-    command += ["--resource-path", f"{folder}:{document.path.parent}"]
     result = subprocess.run(
         command,
+        input=json.dumps(tree),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -168,6 +147,25 @@ def _pandoc(document: Document, markdown: str, folder: Path) -> None:
         raise QmdError(f"pandoc failed on {document.path}:\n{result.stderr}")
     if result.stderr.strip():
         print(result.stderr.strip())
+
+
+def _copy_images(
+    document: Document, tree: Node, woven: list[Line], folder: Path
+) -> None:
+    """Put the images that are named relative to the document beside the LaTeX, which
+    finds none at `../x.png`.
+    """
+    images = (node["c"][2] for node in nodes(tree) if node["t"] == "Image")
+    for number, target in enumerate(images):
+        name = unquote(target[0])
+        if "/" not in name and (folder / name).is_file():  # a chunk's
+            continue
+        file = document.path.parent / name
+        if not file.is_file():
+            where = find(woven, re.escape(target[0])) or find(woven, re.escape(name))
+            raise QmdError(f"{where}: image {name} not found beside the document")
+        target[0] = f"image-{number}{file.suffix}"
+        publish(file, folder / target[0])
 
 
 def _describe(document: Document, kind: str, label: str) -> str:
@@ -219,7 +217,7 @@ def _find_option(document: Document, pattern: str) -> str:
     `_quarto.yml`.
     """
     file = document.root / "_quarto.yml"
-    texts = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    texts = read_text(file).split("\n") if file.is_file() else []
     below = [Line(text, file, number) for number, text in enumerate(texts, 1)]
     return replace(document, lines=[*document.lines[: document.front], *below]).find(
         pattern
@@ -227,9 +225,10 @@ def _find_option(document: Document, pattern: str) -> str:
 
 
 def _existing(document: Document, name: str) -> Path:
-    """A file named in the metadata: relative to the project or to the document."""
+    """A text file named in the metadata: relative to the project or to the document."""
     for folder in (document.root, document.path.parent):
         if (folder / name).is_file():
+            read_text(folder / name)  # which refuses other encodings
             return folder / name
     raise QmdError(f"{_find_option(document, re.escape(name))}: file {name} not found")
 
@@ -256,7 +255,7 @@ def _headers(document: Document, options: dict[str, Any], folder: Path) -> list[
     return headers
 
 
-def _latexmk(document: Document, folder: Path) -> Path:
+def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
     engine = _pdf_options(document).get("pdf-engine", "lualatex")
     if not (latexmk := shutil.which("latexmk")):
         raise QmdError(
@@ -304,13 +303,31 @@ def _latexmk(document: Document, folder: Path) -> Path:
             else os.path.relpath(document.path)
         )
         raise QmdError(
-            f"{where}: LaTeX lost something:\n" + "\n".join(sorted(set(lost)))
+            f"{where}: LaTeX lost something; for a missing character give a font that "
+            "has it, such as `mainfont: DejaVu Sans` below `format: pdf:`\n"
+            + "\n".join(sorted(set(lost)))
         )
     boxes = re.findall(r"^Overfull .*", text, re.MULTILINE)
-    print(
-        "\n".join([f"  overfull boxes: {len(boxes)}", *(f"  {box}" for box in boxes)])
-    )
+    printed = (folder / "document.tex").read_text(encoding="utf-8").split("\n")
+    print(f"  overfull boxes: {len(boxes)}")
+    for box in boxes:
+        place = re.search(r"at lines (\d+)--(\d+)", box)
+        # a line of printed text is reported where the next one is read
+        first = place and int(place[1]) - (place[1] == place[2])
+        found = _woven_where(woven, printed[first - 1]) if first else None
+        print(f"  {found}: {box}" if found else f"  {box}")
     return folder / "document.pdf"
+
+
+def _woven_where(woven: list[Line], latex: str) -> str | None:
+    """`file:line` of the line of Markdown that became a line of LaTeX: the one that has
+    most of its first words in order.
+    """
+    words = re.findall(r"\w+", re.sub(r"\\[A-Za-z]+", " ", latex))
+    for count in range(len(words), 0, -1):
+        if found := find(woven, r"\W+".join(map(re.escape, words[:count]))):
+            return found
+    return None
 
 
 def latex_error(document: Document, log: str) -> str:

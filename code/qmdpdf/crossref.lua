@@ -49,7 +49,10 @@ end
 local function images_of(div)
   local images = {}
   for _, block in ipairs(div.content) do
-    block:walk({ Image = function(image) images[#images + 1] = { image = image, label = block.identifier or "" } end })
+    local label = block.identifier or ""
+    block:walk({
+      Image = function(image) images[#images + 1] = { image = image, label = label ~= "" and label or image.identifier } end,
+    })
   end
   return images
 end
@@ -57,17 +60,20 @@ end
 local function figure(div)
   local label, caption = div.identifier, caption_of(div)
   declare(label)
-  local columns = tonumber(div.attributes["layout-ncol"] or 1)
+  local grid = div.attributes["layout-ncol"]
+  local columns = tonumber(grid or 1)
   local width = string.format("%.3f", 0.98 / columns)
   local body = pandoc.Inlines({ latex("\\centering\n") })
   for i, item in ipairs(images_of(div)) do
-    if item.label == "" then
+    if item.label == "" and not grid then
       body:insert(item.image)
     else
-      declare(item.label)
       body:insert(latex("\\begin{minipage}[t]{" .. width .. "\\linewidth}\\centering\n"))
       body:insert(item.image)
-      body:extend(captioned("subcaption", item.label, item.image.caption))
+      if item.label ~= "" then
+        declare(item.label)
+        body:extend(captioned("subcaption", item.label, item.image.caption))
+      end
       body:insert(latex("\\end{minipage}" .. (i % columns == 0 and "\\par\\medskip\n" or "\\hfill%\n")))
     end
   end

@@ -3,7 +3,9 @@ Jupyter kernel.
 """
 
 import ast
+import bisect
 import contextlib
+import os
 import re
 import string
 import tempfile
@@ -18,9 +20,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
-from qmdpdf.source import Document, QmdError
+from qmdpdf.source import INLINE, Document, QmdError
 
-INLINE = re.compile(r"`\{python\}\s+([^`]+?)\s*`")
+ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")  # another one in each render
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SETUP = """\
 from matplotlib_inline.config import InlineBackend
@@ -49,9 +51,11 @@ def execute(document: Document, figures: str = "pdf") -> None:
         for cell in cells
         if cell.cell_type == "code" and cell.metadata["options"].get("eval", True)
     ]
+    if not todo and not any(INLINE.search(cell.source) for cell in cells):
+        return  # a kernel takes seconds to start
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with (
-        tempfile.TemporaryDirectory() as sockets,
+        tempfile.TemporaryDirectory(dir=socket_folder()) as sockets,
         _client(notebook, folder, sockets) as client,
         bar,
     ):
@@ -103,6 +107,14 @@ def _client(
         yield client
 
 
+def socket_folder() -> str | None:
+    """A folder whose name leaves room for that of a socket (107 bytes in Linux); None
+    for the usual one.
+    """
+    usual = tempfile.gettempdir()
+    return "/tmp" if len(os.fsencode(usual)) > 60 and os.path.isdir("/tmp") else None
+
+
 def _execute_dir(document: Document) -> str:
     project = document.metadata.get("project") or {}
     return project.get("execute-dir", "file")
@@ -134,9 +146,16 @@ def _evaluate_inline(
     if not expressions:
         return
     assert client.kc  # as the kernel runs
-    reply = client.wait_for_reply(
-        client.kc.execute("", user_expressions=expressions, store_history=False)
-    )
+    try:
+        reply = client.wait_for_reply(
+            client.kc.execute("", user_expressions=expressions, store_history=False)
+        )
+    except DeadKernelError:
+        where = _inline_where(cell, next(INLINE.finditer(cell.source)), document)
+        raise QmdError(
+            f"{where}: the kernel died in an inline expression of the text from here "
+            f"to the next chunk: {', '.join(expressions.values())}"
+        ) from None
     assert reply
     values = reply["content"]["user_expressions"].values()
     for match, value in zip(INLINE.finditer(cell.source), values, strict=True):
@@ -145,6 +164,14 @@ def _evaluate_inline(
             raise QmdError(
                 f"{where}: inline `{match[1]}` raised {value['ename']}: "
                 f"{value['evalue']}"
+            )
+        if ADDRESS.search(value["data"]["text/plain"]) and (
+            "text/markdown" not in value["data"]
+        ):
+            where = _inline_where(cell, match, document)
+            raise QmdError(
+                f"{where}: inline `{match[1]}` is {value['data']['text/plain']}, with "
+                "an address that is another one in each render"
             )
     cell.metadata["inline"] = [
         {
@@ -160,11 +187,14 @@ def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
     """Replace each inline expression of a text cell by its value from
     `cell.metadata["inline"]`.
     """
-    values = iter(cell.metadata["inline"])
+    values, source = iter(cell.metadata["inline"]), cell.source
+    # for each line of the result the line of the source
+    origins = list(range(source.count("\n") + 1))
 
     def replace(match: re.Match) -> str:
         value = next(values)
-        paragraph = cell.source[: match.start()].rsplit("\n\n", 1)[-1]
+        before = source[: match.start()]
+        paragraph = before.rsplit("\n\n", 1)[-1]
         dollars = re.findall(r"(?<!\\)\$+", re.sub(r"`[^`]*`", "", paragraph))
         if len(dollars) % 2 and "\\" in value["text"] and value["escaped"]:
             where = _inline_where(cell, match, document)
@@ -172,9 +202,13 @@ def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
                 f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it "
                 "in display.Markdown"
             )
+        after = bisect.bisect_right(origins, line := before.count("\n"))
+        gone = slice(after, after + match[0].count("\n"))
+        origins[gone] = [line] * value["text"].count("\n")
         return value["text"]
 
-    cell.source = INLINE.sub(replace, cell.source)
+    cell.source = INLINE.sub(replace, source)
+    cell.metadata["origins"] = origins
 
 
 def _inline_where(

@@ -4,20 +4,21 @@ split it into cells.
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from qmdpdf.metadata import QmdError, mapping, merge, read_text
 
 if TYPE_CHECKING:
     import nbformat
 
-THEOREMS = {"thm", "lem", "cor", "prp", "def"}
-CHUNK_OPTIONS: dict[str, type | tuple[type, ...]] = {
-    "label": str, "echo": bool, "eval": bool, "output": (bool, str), "include": bool,
-    "warning": bool, "fig-cap": str, "fig-subcap": list, "layout-ncol": int,
-    "tbl-cap": str,
+CHUNK = "```{python}"
+CHUNK_OPTIONS = {
+    "label": str, "echo": bool, "eval": bool, "output": (bool, {"asis"}),
+    "include": bool, "warning": bool, "fig-cap": str, "fig-subcap": list,
+    "layout-ncol": int, "tbl-cap": str,
 }  # fmt: skip
 CAPTIONED = {
     "fig-cap": "fig-",
@@ -25,19 +26,12 @@ CAPTIONED = {
     "layout-ncol": "fig-",
     "tbl-cap": "tbl-",
 }
-DIV_KEYS = {"name", "layout-ncol"}
-SPAN_CLASSES = {"unnumbered", "unlisted"}
 
-FENCE = re.compile(r"^(?P<fence>\s*(?:`{3,}|~{3,}))\s*(?P<info>.*?)\s*$")
-SHORTCODE = re.compile(r"\{\{<\s*(\S+)\s*(.*?)\s*>\}\}")
-DIV = re.compile(r"^\s*:{3,}\s*(\{.*\}|[^\s:]\S*)\s*:*\s*$")
-SPAN = re.compile(r"[\])]\{([^}]*)\}")
-
-
-class QmdError(Exception):
-    """An error in the sources. Its message starts with `file:line:` where these are
-    known.
-    """
+FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*?)\s*$")
+OPTION = re.compile(r"#\s*\|")  # formatters write `#| echo: false` as `# | echo: false`
+SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")  # of code, in a line
+INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}")
+INLINE = re.compile(r"`\{python\}\s+((?:(?!\n\s*\n)[^`])+?)\s*`")
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,26 @@ class Line:
     @property
     def where(self) -> str:
         return f"{os.path.relpath(self.path)}:{self.number}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of code, or an HTML comment: its first and last line, and what
+    stands behind its first fence.
+    """
+
+    kind: str
+    first: int
+    last: int
+    info: str = ""
+
+
+def find(lines: list[Line], pattern: str, nth: int = 1) -> str | None:
+    """`file:line` of the nth line that matches the regular expression, or of the last
+    one that does.
+    """
+    hits = [line.where for line in lines if re.search(pattern, line.text)]
+    return hits[min(nth, len(hits)) - 1] if hits else None
 
 
 @dataclass
@@ -75,54 +89,116 @@ class Document:
         """`file:line` of the nth line that matches the regular expression, or
         `otherwise`, or the document's name.
         """
-        hits = [line.where for line in self.lines if re.search(pattern, line.text)]
-        return (
-            hits[min(nth, len(hits)) - 1]
-            if hits
-            else otherwise or os.path.relpath(self.path)
-        )
+        found = find(self.lines, pattern, nth)
+        return found or otherwise or os.path.relpath(self.path)
 
 
 def read(path: Path) -> Document:
     """Read a `.qmd` file. Raises QmdError for what the renderer does not support, with
     file and line.
     """
-    # here, since these two take a second, and who checks claims needs only `expand`
-    import jupytext
+    # here, since these take a second, and who checks claims needs only `expand`
     import nbformat
+
+    from qmdpdf.tree import parse
 
     path = Path(path).resolve()
     lines = expand(path)
     root, metadata = _project(path.parent)
-    text = "\n".join(line.text for line in lines)
-    # with its default, jupytext would run a comment like `# %time`
-    cells = jupytext.reads(
-        text, fmt={"extension": ".Rmd", "comment_magics": False}
-    ).cells
     front = 0
-    if cells and cells[0].cell_type == "raw":
-        raw = cells.pop(0).source.strip()
-        front = len(raw.split("\n"))
-        metadata = _merge(metadata, _mapping(raw.strip("-"), path))
-    position = front
-    for (
-        cell
-    ) in cells:  # jupytext drops positions: find each cell's first line again, in order
-        chunk = cell.cell_type == "code"
-        wanted = "```{python}" if chunk else cell.source.split("\n")[0].rstrip()
-        while lines[position].text.rstrip() != wanted:
-            position += 1
-        position += chunk
-        cell.metadata["first"], cell.metadata["where"] = position, lines[position].where
-        if chunk:
-            cell.metadata["options"] = {
-                **metadata.get("execute", {}),
-                **_options(cell, lines),
+    if lines and lines[0].text.rstrip() == "---":
+        ends = (i for i, line in enumerate(lines) if i and _ends_front(line.text))
+        front = next(ends, len(lines) - 1) + 1
+        yaml_lines = "\n".join(line.text for line in lines[1 : front - 1])
+        metadata = merge(metadata, mapping(f"\n{yaml_lines}", path))
+    parse(
+        [
+            replace(line, text=line.text.replace(CHUNK, "```python"))
+            for line in lines[front:]
+        ]
+    )
+    cells, position = [], front
+    end = Block("end", len(lines), len(lines), "{python}")
+    for block in [*blocks(lines, front), end]:
+        if block.info != "{python}":
+            continue
+        text = "\n".join(line.text for line in lines[position : block.first])
+        if text.strip():
+            position += len(text) - len(text.lstrip("\n"))
+            cells.append(nbformat.v4.new_markdown_cell(text.strip("\n")))
+            cells[-1].metadata |= {"first": position, "where": lines[position].where}
+        position = block.last + 1
+        if block.kind == "code":
+            source = "\n".join(
+                line.text for line in lines[block.first + 1 : block.last]
+            )
+            cells.append(nbformat.v4.new_code_cell(source))
+            cells[-1].metadata |= {
+                "first": block.first + 1,
+                "where": lines[block.first + 1].where,
             }
-        position += len(cell.source.split("\n"))
+            cells[-1].metadata["options"] = {
+                **metadata.get("execute", {}),
+                **_options(cells[-1], lines),
+            }
     return Document(
         path, root, lines, front, metadata, nbformat.v4.new_notebook(cells=cells)
     )
+
+
+def _ends_front(text: str) -> bool:
+    return text.rstrip() in {"---", "..."}
+
+
+def blocks(lines: list[Line], start: int = 0) -> Iterator[Block]:
+    """The fenced blocks and HTML comments from a line on: the one reader of fences.
+
+    pandoc's reading is compared with it, so that where the two differ nothing is lost
+    silently. Raises QmdError for a block that is never closed.
+    """
+    opened = fence = None
+    for i, line in enumerate(lines[start:], start):
+        match, rest = FENCE.match(line.text), line.text
+        if fence and opened is not None:
+            if match and _closes(match, fence):
+                yield Block("code", opened, i, fence["info"])
+                opened = fence = None
+            continue
+        if opened is not None:  # in a comment
+            _, closed, rest = rest.partition("-->")
+            if not closed:
+                continue
+            yield Block("comment", opened, i)
+            opened = None
+        elif match:
+            opened, fence = i, match
+            continue
+        rest = SPAN.sub("", rest)
+        while opened is None and "<!--" in rest:
+            _, closed, rest = rest.partition("<!--")[2].partition("-->")
+            if closed:
+                yield Block("comment", i, i)
+            else:
+                opened = i
+    if opened is not None:
+        raise QmdError(
+            f"{lines[opened].where}: the "
+            + (
+                f"code block that starts with {fence['fence']}"
+                if fence
+                else "comment that starts with <!--"
+            )
+            + " is never closed"
+        )
+
+
+def _closes(match: re.Match, fence: re.Match) -> bool:
+    """Whether a fence ends the block that another one began: as long, of the same sign,
+    and at most three spaces further in.
+    """
+    further = len(match["indent"]) - len(fence["indent"])
+    longer = match["fence"].startswith(fence["fence"])
+    return longer and 0 <= further <= 3 and not match["info"]
 
 
 def expand(path: Path, parents: tuple[Path, ...] = ()) -> list[Line]:
@@ -130,120 +206,103 @@ def expand(path: Path, parents: tuple[Path, ...] = ()) -> list[Line]:
     lines.
     """
     try:
-        texts = Path(path).read_text(encoding="utf-8").splitlines()
+        text = read_text(path)
     except FileNotFoundError:
         raise QmdError(
             f"{os.path.relpath(path)}: no such file; give the path of a .qmd file"
         ) from None
-    result, fence = [], None
-    for number, text in enumerate(texts, 1):
-        line = Line(text, Path(path), number)
-        opening = FENCE.match(text)
-        if fence:
-            if (
-                opening and opening["fence"].startswith(fence) and not opening["info"]
-            ):  # as far indented, as long
-                fence = None
-        elif opening:
-            fence, opened, info = opening["fence"], line, opening["info"]
-            if (
-                re.match(r"\{(?!=|\.)", info) and text.rstrip() != "```{python}"
-            ):  # what jupytext runs
-                raise QmdError(
-                    f"{line.where}: unsupported code block {info}; write ```{{python}} "
-                    "and #| options"
-                )
-        elif (shortcode := SHORTCODE.search(text)) and shortcode[1] == "include":
-            if shortcode[0] != text.strip():
-                raise QmdError(f"{line.where}: an include stands on a line of its own")
-            file = Path(path).parent / shortcode[2]
-            if not file.is_file():
-                raise QmdError(
-                    f"{line.where}: included file {shortcode[2]} does not exist"
-                )
-            if file.resolve() in (*parents, Path(path).resolve()):
-                raise QmdError(f"{line.where}: {shortcode[2]} includes itself")
-            result += expand(file, (*parents, Path(path).resolve()))
+    lines = [
+        Line(text, Path(path), number)
+        for number, text in enumerate(text.removesuffix("\n").split("\n"), 1)
+    ]
+    inside = {
+        i: block
+        for block in blocks(lines)
+        for i in range(block.first, block.last + 1)
+        if block.kind == "code" or block.last > block.first
+    }
+    result = []
+    for i, line in enumerate(lines):
+        _check(line, inside.get(i), i)
+        include = INCLUDE.fullmatch(line.text.strip())
+        if not include:
+            result.append(line)
             continue
-        else:
-            _check(line, shortcode)
-        result.append(line)
-    if fence:
-        raise QmdError(
-            f"{opened.where}: the code block that starts with {fence.strip()} is never "
-            "closed"
-        )
+        file = Path(path).parent / include[1]
+        if not file.is_file():
+            raise QmdError(f"{line.where}: included file {include[1]} does not exist")
+        if file.resolve() in (*parents, Path(path).resolve()):
+            raise QmdError(f"{line.where}: {include[1]} includes itself")
+        result += expand(file, (*parents, Path(path).resolve()))
     return result
 
 
-def _check(line: Line, shortcode: re.Match | None) -> None:
-    """Refuse Quarto constructs outside code that this renderer would silently get
-    wrong.
+def _check(line: Line, block: Block | None, number: int) -> None:
+    """Refuse what Quarto runs or expands before pandoc reads it, and this renderer does
+    not.
     """
-    if shortcode:
+    text, where = line.text, line.where
+    chunk = block and block.kind == "code" and block.info == "{python}"
+    if block and number == block.first and re.match(r"\{(?!=|\.)", block.info):
+        if text.rstrip() != CHUNK:
+            raise QmdError(
+                f"{where}: unsupported code block {block.info}; write ```{{python}} "
+                "and #| options"
+            )
+        return
+    if "{{<" in text:
+        name = re.findall(r"\{\{<\s*(\S*)", text)[0]
+        if name != "include":
+            raise QmdError(f"{where}: unsupported shortcode {{{{< {name} >}}}}")
+        if block or not INCLUDE.fullmatch(text.strip()):
+            raise QmdError(
+                f"{where}: an include stands on a line of its own, outside of code "
+                "and comments"
+            )
+    if chunk:
+        return
+    if block and block.kind == "comment" and text.strip() == CHUNK:
         raise QmdError(
-            f"{line.where}: unsupported shortcode {{{{< {shortcode[1]} >}}}}"
+            f"{where}: Quarto runs a chunk in a comment; remove it, or write "
+            "`#| eval: false` and `#| echo: false` instead of the comment"
         )
-    if div := DIV.match(line.text):
-        attributes = div[1] if div[1].startswith("{") else f"{{.{div[1]}}}"
-        names = re.sub(r'"[^"]*"', "", attributes)
-        bad = [
-            f".{name}" for name in re.findall(r"\.([\w-]+)", names) if name != "proof"
-        ]
-        bad += [
-            f"#{i}"
-            for i in re.findall(r"#([\w-]+)", names)
-            if i.split("-")[0] not in THEOREMS | {"fig", "tbl", "refs"}
-        ]
-        bad += [key for key in re.findall(r"([\w-]+)=", names) if key not in DIV_KEYS]
-        if bad:
-            raise QmdError(f"{line.where}: unsupported block ::: {{{' '.join(bad)}}}")
-    for span in SPAN.finditer(line.text):
-        if bad := [
-            name
-            for name in re.findall(r"(?:^|\s)\.([\w-]+)", span[1])
-            if name not in SPAN_CLASSES
-        ]:
-            raise QmdError(f"{line.where}: unsupported span class .{bad[0]}")
+    quoted = any(
+        len(span[1]) > 1 and "`{python}" in span[2] for span in SPAN.finditer(text)
+    )
+    if quoted or (block and "`{python} " in text):
+        raise QmdError(
+            f"{where}: Quarto evaluates an inline expression in quoted code and in a "
+            "comment too; write it with other words"
+        )
 
 
 def _options(cell: "nbformat.NotebookNode", lines: list[Line]) -> dict[str, Any]:
     """The `#|` options of a chunk, which are removed from its source."""
-    body = cell.source.split("\n")
+    body, first = cell.source.split("\n"), cell.metadata["first"]
     count = next(
-        (i for i, text in enumerate(body) if not text.startswith("#|")), len(body)
+        (i for i, text in enumerate(body) if not OPTION.match(text)), len(body)
     )
-    where = lines[cell.metadata["first"]].where
-    try:
-        options = yaml.safe_load("\n".join(text[2:] for text in body[:count])) or {}
-    except yaml.YAMLError as error:
-        raise QmdError(f"{where}: chunk options are not valid YAML: {error}") from None
-    if not isinstance(options, dict):
-        raise QmdError(
-            f"{where}: chunk options are `key: value` lines, not {options!r}"
-        )
-    for key, value in options.items():
-        spelled = re.compile(rf"#\|\s*{re.escape(str(key))}\s*:")
-        offset = next(
-            (i for i, text in enumerate(body[:count]) if spelled.match(text)), 0
-        )
-        where = lines[cell.metadata["first"] + offset].where
-        if key not in CHUNK_OPTIONS:
-            raise QmdError(f"{where}: unsupported chunk option {key!r}")
-        if not isinstance(value, CHUNK_OPTIONS[key]) or (
-            CHUNK_OPTIONS[key] is int and value is True
-        ):
-            raise QmdError(f"{where}: chunk option {key} cannot be {value!r}")
-        if not str(options.get("label", "")).startswith(CAPTIONED.get(key, "")):
+    for i, text in enumerate(body[count:], count):
+        if re.match(rf"{OPTION.pattern}\s*[\w-]+:", text):
             raise QmdError(
-                f"{where}: chunk option {key} needs a label that starts with "
-                f"{CAPTIONED[key]}"
+                f"{lines[first + i].where}: chunk options are the first lines of a "
+                "chunk; move this one there"
+            )
+    start = lines[first]
+    text = "\n".join(OPTION.sub("", text, count=1) for text in body[:count])
+    options = mapping(
+        "\n" * (start.number - 1) + text, start.path, CHUNK_OPTIONS, "chunk option"
+    )
+    for key, label in CAPTIONED.items():
+        if key in options and not options.get("label", "").startswith(label):
+            spelled = re.compile(rf"{OPTION.pattern}\s*[\"']?{key}\b")
+            offset = next(i for i, text in enumerate(body) if spelled.match(text))
+            raise QmdError(
+                f"{lines[first + offset].where}: chunk option {key} needs a label that "
+                f"starts with {label}"
             )
     if "fig-subcap" in options and "fig-cap" not in options:
-        raise QmdError(
-            f"{lines[cell.metadata['first']].where}: chunk option fig-subcap needs a "
-            "fig-cap"
-        )
+        raise QmdError(f"{lines[first].where}: chunk option fig-subcap needs a fig-cap")
     while (
         count < len(body) and not body[count].strip()
     ):  # IPython does not count these lines either
@@ -259,30 +318,5 @@ def _project(folder: Path) -> tuple[Path, dict[str, Any]]:
     """
     for candidate in (folder, *folder.parents):
         if (file := candidate / "_quarto.yml").is_file():
-            return candidate, _mapping(file.read_text(encoding="utf-8"), file)
+            return candidate, mapping(read_text(file), file)
     return folder, {}
-
-
-def _mapping(text: str, path: Path) -> dict[str, Any]:
-    """The YAML mapping in `text`, which starts on the first line of the file `path`."""
-    try:
-        value = yaml.safe_load(text) or {}
-    except yaml.MarkedYAMLError as error:
-        raise QmdError(
-            f"{os.path.relpath(path)}:{error.problem_mark.line + 1}: not valid YAML: "
-            f"{error}"
-        ) from None
-    if not isinstance(value, dict):
-        raise QmdError(
-            f"{os.path.relpath(path)}:1: expected `key: value` lines, found {value!r}"
-        )
-    return value
-
-
-def _merge(below: dict, above: dict) -> dict:
-    """`above` over `below`, mappings merged key by key."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged

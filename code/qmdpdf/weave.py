@@ -8,33 +8,49 @@ from pathlib import Path
 
 import nbformat
 
-from qmdpdf.execute import ANSI
-from qmdpdf.source import Document, QmdError
+from qmdpdf.execute import ADDRESS, ANSI
+from qmdpdf.source import Document, Line, QmdError
 
-SUFFIX = {"application/pdf": ".pdf", "image/svg+xml": ".svg", "image/png": ".png"}
+SUFFIX = {"application/pdf": ".pdf", "image/png": ".png", "image/jpeg": ".jpg"}
+# the file of a chunk is another one in each render
+ARTIST = re.compile(r"\[?<(matplotlib\.|seaborn\.|Axes|Figure)")
+CHUNK_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py(?=:\d)")
+SEMICOLON = "end its last line with a semicolon, which shows nothing"
 
 
-def weave(document: Document, folder: Path) -> str:
-    """The document as pandoc Markdown. Figures are written into `folder` and named
-    relative to it.
+def weave(document: Document, folder: Path) -> list[Line]:
+    """The lines of the document as pandoc Markdown, each with where it came from.
+
+    Figures are written into `folder` and named relative to it. Raises QmdError where a
+    chunk or an expression shows what cannot be printed.
     """
-    parts = []
+    result: list[Line] = []
     for number, cell in enumerate(document.notebook.cells):
-        parts.append(
-            cell.source
-            if cell.cell_type == "markdown"
-            else _chunk(cell, folder, number)
-        )
-    return "\n\n".join(part for part in parts if part) + "\n"
+        first = document.lines[cell.metadata["first"]]
+        if cell.cell_type == "markdown":
+            origins = cell.metadata.get("origins")
+            texts = cell.source.split("\n")
+            places = [
+                document.lines[cell.metadata["first"] + i]
+                for i in origins or range(len(texts))
+            ]
+        else:
+            texts = _chunk(cell, folder, number).split("\n")
+            places = [first] * len(texts)
+        if any(texts):
+            result += [Line("", first.path, first.number)] if result else []
+            result += [
+                Line(text, place.path, place.number)
+                for text, place in zip(texts, places, strict=True)
+            ]
+    return result
 
 
 def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
     """The Markdown of one code cell: its source, then its outputs, wrapped in the Div
     that its label asks for.
-
-    Raises QmdError where a chunk with a figure's label shows none.
     """
-    options = cell.metadata["options"]
+    options, where = cell.metadata["options"], cell.metadata["where"]
     if not options.get("include", True):
         return ""
     source = _fenced(cell.source, "python") if options.get("echo", True) else ""
@@ -46,31 +62,45 @@ def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
         if item.output_type == "stream":
             if item.name == "stderr" and not options.get("warning", True):
                 continue
+            printed = CHUNK_FILE.sub("chunk", item.text)
+            _refuse_address(printed, where)
             text.append(
-                item.text
+                printed
                 if output == "asis"
-                else _fenced(ANSI.sub("", item.text).rstrip("\n"))
+                else _fenced(ANSI.sub("", printed).rstrip("\n"))
             )
         elif kind := next((kind for kind in SUFFIX if kind in item.data), None):
             name = f"figure-{number}-{i}{SUFFIX[kind]}"
-            data = item.data[kind]
-            (folder / name).write_bytes(
-                data.encode() if kind == "image/svg+xml" else base64.b64decode(data)
-            )
+            (folder / name).write_bytes(base64.b64decode(item.data[kind]))
             figures.append(name)
         else:
-            text.append(_display(item.data))
+            text.append(_display(item.data, where))
     if (
         (label := options.get("label", "")).startswith("fig-")
         and options.get("eval", True)
         and not figures
     ):
-        raise QmdError(f"{cell.metadata['where']}: the chunk {label} shows no figure")
+        raise QmdError(f"{where}: the chunk {label} shows no figure")
+    captions = len(options.get("fig-subcap", figures))
+    if figures and captions != len(figures):
+        raise QmdError(
+            f"{where}: the chunk shows {len(figures)} figures and has {captions} "
+            "subcaptions in fig-subcap; give each figure one"
+        )
     return "\n\n".join(
         part
         for part in (source, *_text_and_table(text, options), _figure(figures, options))
         if part
     )
+
+
+def _refuse_address(text: str, where: str) -> None:
+    if found := ADDRESS.search(text):
+        raise QmdError(
+            f"{where}: an output with an object's address, another one in each render: "
+            f"{text[max(0, found.start() - 40) : found.end()]}; if it is the chunk's "
+            f"value, {SEMICOLON}"
+        )
 
 
 def _text_and_table(text: list[str], options: dict) -> list[str]:
@@ -81,9 +111,10 @@ def _text_and_table(text: list[str], options: dict) -> list[str]:
     return [f"::: {{#{label}}}", *text, options.get("tbl-cap", ""), ":::"]
 
 
-def _display(data: dict[str, str]) -> str:
-    """A displayed value: Markdown and LaTeX pass through, anything else is shown as
-    literal text.
+def _display(data: dict[str, str], where: str) -> str:
+    """A displayed value: Markdown and LaTeX pass through, text is shown literally.
+
+    Raises QmdError for what has neither, such as HTML, and for what plotting returns.
     """
     if "text/markdown" in data:
         return data["text/markdown"]
@@ -94,6 +125,16 @@ def _display(data: dict[str, str]) -> str:
             data["text/latex"].strip(),
             flags=re.DOTALL,
         )
+    if other := sorted(set(data) - {"text/plain"}):
+        raise QmdError(
+            f"{where}: the chunk shows {other[0]}, which a PDF cannot; show Markdown "
+            f"or a figure, or {SEMICOLON}"
+        )
+    if ARTIST.match(data["text/plain"]):
+        raise QmdError(
+            f"{where}: the chunk's value is {data['text/plain']}; {SEMICOLON}"
+        )
+    _refuse_address(data["text/plain"], where)
     return _fenced(data["text/plain"])
 
 

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 
+import pypandoc
 import pytest
 import torch
 
@@ -39,6 +40,45 @@ def test_each_recorded_run_has_a_row():
     )
     assert rows[3].startswith("| task/b\\_c |")
     assert len(rows) == 4
+
+
+@pytest.fixture
+def authors(monkeypatch, tmp_path):
+    """Writes a `_quarto.yml` with these lines."""
+    monkeypatch.setattr(show, "ROOT", tmp_path)
+    return lambda *lines: (tmp_path / "_quarto.yml").write_text("\n".join(lines))
+
+
+ADA = ("author:", "  - name: Ada", "    email: a_b@c.il", "    id: 012345670")
+
+
+def test_students_are_text_as_it_is_written(authors):
+    authors(*ADA, "  - {name: 'B | *C*', email: _d_@e.il, id: '987654321'}")
+    table = show.students().to_markdown(index=False, disable_numparse=True)
+    text = pypandoc.convert_text(table, "plain", "markdown")
+    rows = [line.split() for line in text.splitlines() if "@" in line]
+    assert rows == [
+        ["Ada", "a_b@c.il", "012345670"],
+        ["B", "|", "*C*", "_d_@e.il", "987654321"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "named"),
+    [
+        (("  - name:", "    email: x", "    id: '1'"), 5, "name is no text"),
+        (("  - name: {given: A, family: B}", "    email: x", "    id: 1"), 5, "name is no text"),
+        (("  - name: B", "    email: x", "    id: ''"), 7, "id is no text"),
+        (("  - name: B", "    email: x"), 5, "no id"),
+        (("  - B",), 5, "name, email and id"),
+        (("  - name: B", "    email: x", "    id: '012345670'"), 7, "two authors"),
+        (("  - name: B", "    email: x", "    id: ../1"), 7, "letters and digits"),
+    ],
+)  # fmt: skip
+def test_an_author_that_cannot_be_printed_is_refused(authors, lines, line, named):
+    authors(*ADA, *lines)
+    with pytest.raises(ValueError, match=rf"_quarto\.yml:{line}: .*{named}"):
+        show.students()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Small documents, and a PDF's text as pypdf reads it."""
 
 import os
+import shutil
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from qmdpdf.__main__ import main
 from qmdpdf.execute import execute
 from qmdpdf.source import Document, read
+from qmdpdf.weave import weave
 
 Files = dict[str, str]
 
@@ -41,6 +43,10 @@ format:
       - text: '\\newcommand{\\fromheader}{Defined in the header}'
       - file: report/preamble.tex
 """
+
+REPORT = Path(__file__).parents[2] / "report"
+HEBREW = (REPORT / "preamble.tex").read_text().partition("% Hebrew letters")[2]
+PREAMBLE = f"\\newcommand{{\\frompreamble}}{{Defined in the preamble}}\n%{HEBREW}"
 
 BIBLIOGRAPHY = """\
 @article{knuth1984,
@@ -102,7 +108,7 @@ A [link](https://example.org/page). `\\fromheader`{=latex}. `\\frompreamble`{=la
 
 # An appendix {#sec-appendix}
 
-Its text.
+Its text. The word \N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}\N{HEBREW LETTER VAV}\N{HEBREW LETTER FINAL MEM} is Hebrew.
 
 # References {.unnumbered}
 
@@ -166,6 +172,12 @@ def write(folder: Path, files: Files) -> Path:
     return folder / next(iter(files))
 
 
+@pytest.fixture(scope="session", name="write")
+def write_fixture() -> Callable[[Path, Files], Path]:
+    """Writes files into a folder; returns the path of the first."""
+    return write
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Files], Path]:
     """Writes files into an empty folder, which is also the current one; returns the
@@ -185,6 +197,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Files], Document]
         return document
 
     return run
+
+
+@pytest.fixture(scope="session")
+def woven_text() -> Callable[[Document, Path], str]:
+    """The Markdown of an executed document. Figures are written into the folder."""
+
+    def woven_text(document: Document, folder: Path) -> str:
+        return "\n".join(line.text for line in weave(document, folder)) + "\n"
+
+    return woven_text
 
 
 @pytest.fixture(scope="session")
@@ -210,10 +232,11 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
         drawing.add_blank_page(100, 50)
         (folder / "report" / "images").mkdir(parents=True)
         drawing.write(folder / "report" / "images" / "drawing.pdf")
+        shutil.copy(REPORT / "hebrew.ttf", folder / "report")
         return write(folder, {
             "report/doc.qmd": DOCUMENT,
             "report/parts/_results.qmd": RESULTS,
-            "report/preamble.tex": "\\newcommand{\\frompreamble}{Defined in the preamble}\n",
+            "report/preamble.tex": PREAMBLE,
             "references.bib": BIBLIOGRAPHY,
             "_quarto.yml": QUARTO,
         })  # fmt: skip

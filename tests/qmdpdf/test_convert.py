@@ -4,14 +4,17 @@ their source.
 
 import os
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 
-from qmdpdf import convert
 from qmdpdf.__main__ import main
-from qmdpdf.convert import latex_error, publish
+from qmdpdf.convert import convert, latex_error, publish, write_latex
+from qmdpdf.metadata import QmdError
 from qmdpdf.source import read
+from qmdpdf.weave import weave
 
 NUMBERED = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n    toc: true\n    number-sections: true\n"
 
@@ -42,7 +45,10 @@ NUMBERED = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n    toc: tru
         "Definition 2.1. What the definition says.",
         "Proof of the lemma.",
         "A link. Defined in the header. Defined in the preamble. Set on November 14, 2023.",
-        "A. An appendix Its text.",
+        "A. An appendix Its text. The word "
+        # from left to right: the first letter is the last one here
+        "\N{HEBREW LETTER FINAL MEM}\N{HEBREW LETTER VAV}\N{HEBREW LETTER LAMED}"
+        "\N{HEBREW LETTER SHIN} is Hebrew.",
         "References Knuth, Donald E. 1984. “Literate Programming.” The Computer Journal.",
     ],
 )
@@ -213,9 +219,8 @@ def test_publish_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
 
 @pytest.fixture
 def passes(monkeypatch):
-    """How often LaTeX ran in each call of latexmk. The PDFs have one date."""
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    counts, original = [], convert.subprocess.run
+    """How often LaTeX ran in each call of latexmk."""
+    counts, original = [], subprocess.run
 
     def run(command, **options):
         done = original(command, **options)
@@ -223,48 +228,114 @@ def passes(monkeypatch):
             counts.append(done.stdout.count("Run number"))
         return done
 
-    monkeypatch.setattr(convert.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return counts
 
 
-def test_latex_starts_from_what_the_last_render_left(project, tmp_path, passes):
-    path = project(
-        {"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED}
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory, write):
+    """A document that was rendered, and the folder with what LaTeX left."""
+    folder = tmp_path_factory.mktemp("kept")
+    path = write(folder, {"doc.qmd": SECTION, "_quarto.yml": NUMBERED})
+    return path, folder / "left", render(path, folder / "new", folder / "left")
+
+
+SECTION = "# One {#sec-one}\n\nSee @sec-one.\n"
+
+
+def render(path, folder, left=None):
+    """The bytes of the PDF of a document without chunks, dated as others."""
+    folder.mkdir()
+    document = read(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        return convert(document, weave(document, folder), folder, left).read_bytes()
+
+
+def test_latex_starts_from_what_the_last_render_left(kept, write, tmp_path, passes):
+    path, left, pdf = kept
+    shutil.copytree(left, tmp_path / "left")
+    assert render(path, tmp_path / "again", tmp_path / "left") == pdf
+    assert passes == [1]
+    other = write(
+        tmp_path, {"doc.qmd": f"# Zero\n\n{SECTION}", "_quarto.yml": NUMBERED}
     )
-    for number in (1, 2):
-        assert (
-            main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
-        )
-    assert passes[0] > 1
-    assert passes[1:] == [1]
-    path.write_text("# Zero\n\n# One {#sec-one}\n\nSee @sec-one.\n")
-    assert main([os.fspath(path), "--reuse", "kept", "--output", "3.pdf"]) == 0
-    assert main([os.fspath(path), "--output", "4.pdf"]) == 0
-    assert (tmp_path / "3.pdf").read_bytes() == (tmp_path / "4.pdf").read_bytes()
+    changed = render(other, tmp_path / "changed", tmp_path / "left")
+    assert changed == render(other, tmp_path / "fresh")
+    assert passes[-1] > 1
 
 
 @pytest.mark.parametrize("content", ["", "\\nonsense", "\\relax \n\\@input{", "\0"])
-def test_what_is_left_damaged_does_no_harm(project, tmp_path, passes, content):
-    path = project(
-        {"doc.qmd": "# One {#sec-one}\n\nSee @sec-one.\n", "_quarto.yml": NUMBERED}
-    )
-    for number in (1, 2):
-        assert (
-            main([os.fspath(path), "--reuse", "kept", "--output", f"{number}.pdf"]) == 0
-        )
-        for file in (tmp_path / "kept" / "latex").iterdir():
-            file.write_text(content)
-    assert (tmp_path / "1.pdf").read_bytes() == (tmp_path / "2.pdf").read_bytes()
+def test_what_is_left_damaged_does_no_harm(kept, tmp_path, content):
+    path, left, pdf = kept
+    shutil.copytree(left, tmp_path / "left")
+    for file in (tmp_path / "left").iterdir():
+        file.write_text(content)
+    assert render(path, tmp_path / "again", tmp_path / "left") == pdf
 
 
-def test_overfull_boxes_are_counted_and_placed(project, capsys):
-    path = project({"doc.qmd": f"Text.\n\n{'wide' * 50}\n", "_quarto.yml": NUMBERED})
-    assert main([os.fspath(path)]) == 0
+def latex(path, folder):
+    """The LaTeX of a document without chunks."""
+    folder.mkdir()
+    document = read(path)
+    write_latex(document, weave(document, folder), folder)
+    return (folder / "document.tex").read_text()
+
+
+def test_images_are_found_from_the_document(project, tmp_path):
+    path = project({
+        "report/doc.qmd": "text\n\n![Cap](../figures/x%20y.png)\n",
+        "figures/x y.png": "the image",
+    })  # fmt: skip
+    assert "{image-0.png}" in latex(path, tmp_path / "out")
+    assert (tmp_path / "out" / "image-0.png").read_text() == "the image"
+    (tmp_path / "figures" / "x y.png").unlink()
+    with pytest.raises(QmdError, match=r"^report/doc\.qmd:3: image \.\./figures/x y"):
+        latex(path, tmp_path / "other")
+
+
+def test_images_without_captions_stand_in_their_columns(project, tmp_path):
+    images = "![](a.png)\n\n![](b.png)\n\n![](c.png)"
+    path = project({
+        "doc.qmd": f"::: {{#fig-a layout-ncol=2}}\n{images}\n\nAll.\n:::\n",
+        "a.png": "", "b.png": "", "c.png": "",
+    })  # fmt: skip
+    found = latex(path, tmp_path / "out")
+    assert found.count(r"\begin{minipage}[t]{0.490\linewidth}") == 3
+    assert r"\subcaption{" not in found
+    assert r"\caption{\label{fig-a}All.}" in found
+
+
+def test_several_bibliographies_in_a_folder_with_an_apostrophe(project, tmp_path):
+    entry = "@book{%s, author={%s}, title={T}, year={2000}}"
+    path = project({
+        "it's _a_/doc.qmd": "See @ada and @bob.\n",
+        "it's _a_/_quarto.yml": "bibliography: [a.bib, b.bib]\n",
+        "it's _a_/a.bib": entry % ("ada", "Ada, A."),
+        "it's _a_/b.bib": entry % ("bob", "Bob, B."),
+    })  # fmt: skip
+    found = latex(path, tmp_path / "out")
+    assert "Ada" in found
+    assert "Bob" in found
+
+
+def test_code_has_the_colours_of_the_named_style(project, tmp_path):
+    path = project({"doc.qmd": "```python\nfor\n```\n", "_quarto.yml": NUMBERED})
+    (tmp_path / "_quarto.yml").write_text(f"{NUMBERED}    highlight-style: kate\n")
+    assert "0.12,0.11,0.11" in latex(path, tmp_path / "out")  # its #1f1c1b
+
+
+def test_overfull_boxes_are_counted_and_placed(project, tmp_path, capsys):
+    wide = "wide" * 50
+    source = f"Text.\n\n{wide}\n\n```\nshort\n1 {wide}\n```\n"
+    path = project({"doc.qmd": source, "_quarto.yml": NUMBERED})
+    render(path, tmp_path / "wide")
     printed = capsys.readouterr().out
     assert re.search(
-        r"overfull boxes: 1\n  Overfull \\hbox \(\d.*\) in paragraph at lines \d+",
+        r"overfull boxes: 2\n  doc.qmd:3: Overfull \\hbox \(\d.*\) in paragraph at .*\n"
+        r"  doc.qmd:7: Overfull ",
         printed,
     )
     path.write_text("Text.\n")
-    assert main([os.fspath(path)]) == 0
+    render(path, tmp_path / "narrow")
     assert "overfull boxes: 0\n" in capsys.readouterr().out

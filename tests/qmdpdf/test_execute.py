@@ -3,11 +3,12 @@ that raised.
 """
 
 import os
+import tempfile
 
 import pypandoc
 import pytest
 
-from qmdpdf.execute import execute
+from qmdpdf.execute import execute, socket_folder
 from qmdpdf.source import QmdError, read
 
 LITERALS = [
@@ -40,9 +41,10 @@ def plain(markdown):
 
 
 def texts(document):
-    return [
-        cell.source for cell in document.notebook.cells if cell.cell_type == "markdown"
-    ]
+    """The parts of the text, which two empty lines separate."""
+    cells = document.notebook.cells
+    written = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    return [part for source in written for part in source.split("\n\n\n")]
 
 
 def test_chunks_and_expressions_share_one_kernel_in_order(executed):
@@ -103,6 +105,8 @@ def test_default_folder_is_the_documents(run):
         ("```{python}\ndef f():\n    try:\n        later(1)\n    except ZeroDivisionError as error:\n"
          "        raise ValueError('no') from error\n\nf()\n```", 6, "return x / 0"),
         ("```{python}\nimport os\nos._exit(1)\n```", 2, "kernel died"),
+        ("text\n\n`{python} __import__('os')._exit(1)`", 3, "kernel died in an inline"),
+        ("text `{python} object()`", 1, "an address"),
         ("text\n\nfine `{python} 1` and\n`{python} 1 / 0`, `{python} x`\n", 4, "`1 / 0` raised ZeroDivisionError"),
         ("cost $5\n\ntext $a =\n`{python} '-3.5'`$", 4, "'-3.5'"),
     ],
@@ -119,6 +123,13 @@ def test_what_raises_is_shown_where_it_stands(project, part, line, shown):
     assert where == f"_part.qmd:{line}"
     assert shown in message
     assert "\x1b" not in message
+
+
+def test_a_long_temporary_folder_leaves_room_for_sockets(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
+    assert len(f"{socket_folder()}/tmp12345678/kernel.json-ipc-1") < 107
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/usual")
+    assert socket_folder() is None
 
 
 @pytest.mark.parametrize("kind", ["pdf", "png"])

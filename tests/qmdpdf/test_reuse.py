@@ -38,7 +38,7 @@ def key_of(page):
     return key(read(page), [page.parent / "code"])
 
 
-def test_restored_results_are_those_of_the_execution(page, tmp_path):
+def test_restored_results_are_those_of_the_execution(page, woven_text, tmp_path):
     executed, restored = read(page), read(page)
     execute(executed)
     keep(executed, tmp_path / "kept", "name")
@@ -48,7 +48,7 @@ def test_restored_results_are_those_of_the_execution(page, tmp_path):
     assert weave(restored, tmp_path / "one") == weave(executed, tmp_path / "two")
     (figure,) = (tmp_path / "one").iterdir()
     assert figure.read_bytes() == (tmp_path / "two" / figure.name).read_bytes()
-    assert "the value is 2." in weave(restored, tmp_path / "one")
+    assert "the value is 2." in woven_text(restored, tmp_path / "one")
 
 
 @pytest.mark.parametrize(

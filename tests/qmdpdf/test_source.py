@@ -10,28 +10,33 @@ from qmdpdf.source import QmdError, expand, read
 
 QUOTED = """\
 ```python
-{{< include nowhere.qmd >}}
-{{< video film.mp4 >}}
 ::: {.callout-note}
 [text]{.mark}
 ```
 
 ````markdown
+```{python}
+1 / 0
 ```
-{{< include nowhere.qmd >}}
 ````
 
 ~~~
-```
-{{< include nowhere.qmd >}}
+```{python}
 ~~~
 
 - item
 
   ```python
       ```
-  {{< include nowhere.qmd >}}
-  ```"""
+  ::: {.callout-note}
+  ```
+
+<!--
+::: {.callout-note}
+```
+--> and <!-- again --> and `<!--` <!--
+::: {.callout-note}
+-->"""
 
 
 def test_lines_of_included_files_know_their_origin(project):
@@ -83,8 +88,7 @@ def test_cells_know_their_origin(project):
         ("code", "first = 1", "_a.qmd:2"),
         ("markdown", "t", "_a.qmd:6"),
         ("code", "second = 2", "_a.qmd:9"),
-        ("markdown", "more", "_a.qmd:14"),
-        ("markdown", "last", "_a.qmd:17"),
+        ("markdown", "more\n\n\nlast", "_a.qmd:14"),
         ("code", "", "doc.qmd:11"),
     ]
 
@@ -125,7 +129,7 @@ def test_comments_of_a_chunk_stay_comments(project):
         ("- item\n\n  ```{python}\n  x\n  ```", 2, "{python}"),
         ("```` {python}\nx\n````", 0, "{python}"),
         ("```{python}\n#| echo: false\n#| code-fold: true\nx\n```", 2, "'code-fold'"),
-        ('```{python}\n#| echo: false\n#| "code-fold": true\nx\n```', 1, "'code-fold'"),
+        ('```{python}\n#| echo: false\n#| "code-fold": true\nx\n```', 2, "'code-fold'"),
         ("```{python}\n#| echo: no way\nx\n```", 1, "echo cannot be 'no way'"),
         (
             "```{python}\n#| label: fig-a\n#| fig-subcap: one\nx\n```",
@@ -156,6 +160,17 @@ def test_comments_of_a_chunk_stay_comments(project):
             "tbl-cap needs a label that starts with tbl-",
         ),
         ("text\n\n```python\nx\n\ntext", 2, "```"),
+        ("text\n\n<!-- x\n\ntext", 2, "<!-- is never closed"),
+        ("<!--\n```{python}\nx\n```\n-->", 1, "chunk in a comment"),
+        ("<!--\n{{< include _part.qmd >}}\n-->", 1, "line of its own"),
+        ("```python\n{{< include _part.qmd >}}\n```", 1, "line of its own"),
+        ("```python\n`{python} x`\n```", 1, "inline expression in quoted code"),
+        ("so `` `{python} x` `` is written", 0, "inline expression in quoted code"),
+        ("```{python}\n\n#| echo: false\nx\n```", 2, "first lines of a chunk"),
+        ("```{python}\nx\n# | echo: false\n```", 2, "first lines of a chunk"),
+        ("```{python}\n#| echo: false\n#| echo: true\nx\n```", 2, "given twice"),
+        ("```{python}\n#| output: latex\nx\n```", 1, "output cannot be 'latex'"),
+        ("```{python}\n#| lst-cap: x\nx\n```", 1, "'lst-cap'"),
         ("text\n\n````python\nx\n```\n\ntext", 2, "````"),
     ],
 )
@@ -178,8 +193,8 @@ def test_unsupported_constructs_are_refused_where_they_stand(
 @pytest.mark.parametrize(
     ("files", "where"),
     [
-        ({"doc.qmd": "---\ntitle: T\nlang: [en\n---\n"}, "doc.qmd:4"),
-        ({"doc.qmd": "---\nonly words\n---\n"}, "doc.qmd:1"),
+        ({"doc.qmd": "---\ntitle: T\nlang: [en\n---\n"}, "doc.qmd:3"),
+        ({"doc.qmd": "---\nonly words\n---\n"}, "doc.qmd:2"),
         (
             {"doc.qmd": "text", "_quarto.yml": "title: T\n\ttoc: true\n"},
             "_quarto.yml:2",
@@ -208,7 +223,42 @@ def test_supported_constructs_are_accepted(project):
 :::
 
 ::: {#fig-a layout-ncol=2}
+![One](a.pdf){#fig-a-1}
+
+![Two](b.jpg){#fig-a-2 width=50%}
+
+Both.
 :::
+
+::: {#fig-b layout-ncol=2}
+![](a.pdf) ![](b.png)
+
+Both.
+:::
+
+::: {#tbl-a}
+| a |
+|---|
+| 1 |
+
+A table.
+:::
+
+> A *quotation*, H~2~O^2^, [small]{.smallcaps}, ~~no~~ --- "yes"[^1] and $x$.
+
+[^1]: A note.
+
+Term
+
+:   Its definition
+
+1. one
+
+   a) two
+
+***
+
+<!-- a comment -->
 
 ::: {#refs}
 :::
@@ -228,6 +278,41 @@ x
         "\n".join(line.text for line in read(project({"doc.qmd": source})).lines)
         == source
     )
+
+
+@pytest.mark.parametrize("mark", ["#|", "# |", "#  | "])
+def test_options_are_read_as_formatters_write_them(project, mark):
+    source = f"```{{python}}\n{mark} echo: false\n{mark} output: asis\n\nx = 1\n```"
+    (cell,) = read(project({"doc.qmd": source})).notebook.cells
+    assert cell.metadata["options"] == {"echo": False, "output": "asis"}
+    assert (cell.source, cell.metadata["skipped"]) == ("x = 1", 3)
+
+
+def test_a_quoted_chunk_is_text_and_the_next_one_is_run(project):
+    source = f"{QUOTED}\n\n```{{python}}\nx = 1\n```\n\nend"
+    cells = read(project({"doc.qmd": source})).notebook.cells
+    assert [cell.source for cell in cells] == [QUOTED, "x = 1", "end"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "cp1255"])
+@pytest.mark.parametrize("name", ["doc.qmd", "_part.qmd", "_quarto.yml"])
+def test_a_file_that_is_no_utf8_is_named(project, tmp_path, encoding, name):
+    path = project(
+        {"doc.qmd": "{{< include _part.qmd >}}", "_part.qmd": "", "_quarto.yml": ""}
+    )
+    word = {"utf-16": "x", "latin-1": "\xe9", "cp1255": "\u05e9"}[encoding]
+    (tmp_path / name).write_bytes(f"text\n{word}\n".encode(encoding))
+    line = 1 if encoding == "utf-16" else 2
+    with pytest.raises(QmdError, match=rf"^{name}:{line}: .*UTF-8"):
+        read(path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path):
+    path = tmp_path / "doc.qmd"
+    path.write_bytes("\ufeff---\r\ntitle: T\r\n---\r\n\r\ntext\x0cmore\r\n".encode())
+    document = read(path)
+    assert document.metadata == {"title": "T"}
+    assert [cell.source for cell in document.notebook.cells] == ["text\x0cmore"]
 
 
 def test_chunk_options_lie_above_front_matter_above_project(project):

@@ -2,16 +2,20 @@
 result.
 """
 
+import base64
 import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pypandoc
 import pypdf
 import pytest
 
-from qmdpdf.source import QmdError
+from qmdpdf.execute import insert_inline
+from qmdpdf.metadata import QmdError
+from qmdpdf.source import read
 from qmdpdf.weave import weave
 
 STREAMS = "import sys\nprint('*out*')\nprint('err', file=sys.stderr)"
@@ -52,7 +56,7 @@ CHUNKS = {
 
 
 @pytest.fixture(scope="module")
-def woven(run, tmp_path_factory):
+def woven(run, woven_text, tmp_path_factory):
     """The pandoc blocks that each chunk became, by name, and the folder with the
     figures.
     """
@@ -61,7 +65,8 @@ def woven(run, tmp_path_factory):
         for name, (o, s) in CHUNKS.items()
     )
     folder = tmp_path_factory.mktemp("figures")
-    text = weave(run({"doc.qmd": source.replace("{python}\n\n", "{python}\n")}), folder)
+    document = run({"doc.qmd": source.replace("{python}\n\n", "{python}\n")})
+    text = woven_text(document, folder)
     parts = dict(re.findall(r"MARK (\S+)\n\n(.*?)(?=MARK|\Z)", text, re.DOTALL))
     blocks = {
         name: json.loads(pypandoc.convert_text(part, "json", "markdown"))["blocks"]
@@ -208,10 +213,10 @@ def test_tables_have_their_label_and_caption(woven, name, label, caption):
     assert div["c"][1][-1]["c"] == caption
 
 
-def test_text_between_chunks_is_kept_apart(run, tmp_path):
+def test_text_between_chunks_is_kept_apart(run, woven_text, tmp_path):
     document = run({"doc.qmd": "one\n```{python}\n#| echo: false\nprint(1)\n```\ntwo"})
     blocks = json.loads(
-        pypandoc.convert_text(weave(document, tmp_path), "json", "markdown")
+        pypandoc.convert_text(woven_text(document, tmp_path), "json", "markdown")
     )["blocks"]
     assert [block["t"] for block in blocks] == ["Para", "CodeBlock", "Para"]
 
@@ -224,3 +229,74 @@ def test_label_of_a_figure_needs_a_figure(run, tmp_path):
     )
     with pytest.raises(QmdError, match=r"doc\.qmd:4: the chunk fig-a shows no figure"):
         weave(document, tmp_path)
+
+
+def shows(project, *outputs, options=""):
+    """A document with one chunk, on its second line, and its outputs: the text that it
+    prints, or the data that it displays.
+    """
+    document = read(project({"doc.qmd": f"```{{python}}\n{options}x\n```\n"}))
+    document.notebook.cells[0].outputs = [
+        nbformat.v4.new_output("stream", text=output)
+        if isinstance(output, str)
+        else nbformat.v4.new_output("execute_result", data=output)
+        for output in outputs
+    ]
+    return document
+
+
+JPEG = base64.b64encode(b"\xff\xd8\xff").decode()
+HERE = "<a.B object at 0x7f12ab34cd56>"
+LABEL = "#| label: fig-a\n#| fig-cap: C\n#| fig-subcap: [a, b]\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "named"),
+    [
+        ({"text/html": "<b>", "text/plain": HERE}, "", "shows text/html"),
+        ({"image/svg+xml": "<svg/>", "text/plain": "x"}, "", "shows image/svg+xml"),
+        ({"text/plain": "<Axes: >"}, "", "semicolon"),
+        ({"text/plain": "[<matplotlib.lines.Line2D at 0x7f12ab34cd56>]"}, "", "semicolon"),
+        ({"text/plain": HERE}, "", "address"),
+        (f"printed {HERE}", "", "address"),
+        ({"image/png": JPEG, "text/plain": "x"}, LABEL, "1 figures and has 2 subcaptions"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_printed_is_refused(project, tmp_path, output, options, named):
+    document = shows(project, output, options=options)
+    where = rf"^doc\.qmd:2: .*{re.escape(named)}"
+    with pytest.raises(QmdError, match=where):
+        weave(document, tmp_path)
+
+
+def test_a_jpeg_is_a_figure(project, woven_text, tmp_path):
+    document = shows(project, {"image/jpeg": JPEG, "text/plain": HERE})
+    assert "![](figure-0-0.jpg)" in woven_text(document, tmp_path)
+    assert (tmp_path / "figure-0-0.jpg").read_bytes() == b"\xff\xd8\xff"
+
+
+def test_the_file_of_a_warning_is_the_same_in_each_render(
+    project, woven_text, tmp_path
+):
+    texts = {
+        woven_text(
+            shows(project, f"/tmp/ipykernel_{i}/123.py:1: UserWarning: w\n"), tmp_path
+        )
+        for i in (17, 18)
+    }
+    assert len(texts) == 1
+    assert "\nchunk:1: UserWarning: w\n" in texts.pop()
+
+
+def test_woven_lines_know_where_they_came_from(project, tmp_path):
+    source = "one `{python} a`\n`{python} b` two\nthree `{python}\nc` four\n\nend"
+    document = read(project({"doc.qmd": f"```{{python}}\nx\n```\n{source}\n"}))
+    values = ["1\n1\n1", "2", "3\n3"]
+    cell = document.notebook.cells[1]
+    cell.metadata["inline"] = [{"text": value, "escaped": False} for value in values]
+    insert_inline(cell, document)
+    found = [(line.text, line.number) for line in weave(document, tmp_path)]
+    assert found == [
+        ("```{.python}", 2), ("x", 2), ("```", 2), ("", 4), ("one 1", 4), ("1", 4),
+        ("1", 4), ("2 two", 5), ("three 3", 6), ("3 four", 6), ("", 8), ("end", 9),
+    ]  # fmt: skip
