@@ -379,6 +379,8 @@ def _real_function(call: Callable[[float], float]) -> Callable[[Any], float]:
     def apply(value: Any) -> float:
         try:
             return call(float(scalar(value)))
+        except OverflowError:
+            return math.inf
         except (ValueError, TypeError):
             raise FormulaError(f"{call.__name__} of {_short(value)}") from None
 
@@ -754,15 +756,13 @@ def _mean(node: Node, scope: Scope) -> Any:
     body, condition = inner[0], None
     if body.kind == "given":
         body, condition = body.parts
-    key = label + (
-        f"|{condition.value}" if condition and condition.kind == "symbol" else ""
-    )
-    if key in scope.measures:
-        condition = None
-    elif label not in scope.measures:
+    key = label
+    if condition is not None and condition.kind == "symbol":
+        named = f"{label}|{condition.value}"
+        if named in scope.measures:  # the measure under this condition
+            key, condition = named, None
+    if key not in scope.measures:
         raise FormulaError(f"a mean over {label or 'nothing that is random here'}")
-    else:
-        key = label
     weights, found = [], []
     for outcome in scope.measures[key](scope):
         inside = scope.with_(outcome)
@@ -900,6 +900,7 @@ def related(a: Any, relation: str, b: Any, tolerance: float, near: float) -> boo
         case r"\ne":
             return not equal(a, b, tolerance)
         case r"\approx":
+            a, b = (float(x) if _real(x) else x for x in (a, b))
             return equal(a, b, near)
         case r"\in":
             try:

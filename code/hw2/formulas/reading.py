@@ -116,7 +116,9 @@ def parse(latex: str) -> Tree:
         return _parser().parse(latex)
     except UnexpectedInput as error:
         position = getattr(error, "pos_in_stream", None)
-        if position is None or position < 0:
+        token = getattr(error, "token", None)
+        ended = token is not None and token.type == "$END"
+        if position is None or position < 0 or ended:
             position = len(latex)
         shown = latex[position : position + 12].split("\n")[0] or "the end"
         raise FormulaError(f"cannot be read at `{shown}`", position) from None
@@ -126,9 +128,11 @@ def name_of(latex: str) -> str:
     """The name under which a world knows a symbol such as `d_1^\\star`: LaTeX without
     backslashes, fonts kept where they tell symbols apart.
     """
-    tree = parse(latex)
-    item = next(tree.find_data("item"))
-    return _Reader(latex, frozenset()).full_name(item)
+    reader = _Reader(latex, frozenset())
+    item = reader.only_item(parse(latex).children[0])
+    if item is None:
+        raise FormulaError("more than a name")
+    return reader.full_name(item)
 
 
 def read(latex: str, functions: Iterable[str] = ()) -> tuple[Chain, ...]:
