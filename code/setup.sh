@@ -7,16 +7,44 @@ fail() {
     exit 1
 }
 
+if [ "$1" = installed ]; then # asked by Quarto before a render, see _quarto.yml
+    [ -e .venv/.ready ] || fail "the project's Python packages are not installed yet; run \`make pdf\` once, in $(pwd)"
+    exit
+fi
+
 mkdir -p .build 2>/dev/null && touch .build/lock 2>/dev/null ||
     fail "nothing can be written into $(pwd); copy the project to a folder where you may write, or free some space"
-# one at a time, where the system has flock; a lock ends with its process, however that ends
-if command -v flock >/dev/null; then
-    exec 9>.build/lock
-    flock -n 9 || {
-        echo "Waiting for another make in this folder" >&2
-        flock 9
+
+# Waits until no other process has the lock, where the system has flock; a lock ends with its process, however that ends.
+lock() { # its file descriptor, what has it
+    command -v flock >/dev/null || return 0
+    flock -n "$1" || {
+        echo "Waiting for $2" >&2
+        flock "$1"
     }
-fi
+}
+
+# All that the PDF is made of; what renderers leave in report/ is named after the document.
+sources() { # more conditions for find
+    set -- "$@" ! -path '*/.*' ! -path '*/__pycache__/*' ! -path '*.egg-info/*' ! -path 'report/hw2_files/*' \
+        \( ! -path 'report/hw2.*' -o -name hw2.qmd \)
+    for folder in runs data; do
+        [ ! -d "$folder" ] || set -- "$folder" "$@"
+    done
+    find -H _quarto.yml _environment report code "$@" -type f
+}
+
+# Writes .build/state anew, and so gives make a reason to render, where the commit, the renderer asked for or the list
+# of sources is another one, or a source was changed after the PDF's sources were read.
+state() {
+    { echo "$SOURCE_DATE_EPOCH $RENDERER" && sources | sort; } >.build/state.$$
+    if cmp -s .build/state.$$ .build/state &&
+        { [ ! -e report/hw2.pdf ] || [ -z "$(sources -newer report/hw2.pdf | head -n 1)" ]; }; then
+        rm .build/state.$$
+    else
+        mv .build/state.$$ .build/state
+    fi
+}
 
 python() {
     if [ .venv/.ready -nt requirements.lock ] && [ .venv/.ready -nt pyproject.toml ]; then
@@ -26,9 +54,18 @@ python() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$PYTHON is $("$PYTHON" --version 2>&1), Python 3.11 or newer is needed; name one: make PYTHON=python3.12"
     "$PYTHON" -m venv .venv || fail "no virtual environment; on Debian or Ubuntu: apt-get install python3-venv"
-    echo "Installing the Python packages of requirements.lock into .venv (with PyTorch for GPUs about 3 GB to download)"
-    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+    # TeX meanwhile; where it fails it says so, and again when it is needed
+    if [ -n "${WITH_TEX:-}" ] && [ ! -e .build/tex ] && ! has_tinytex; then
+        (tex) 9>&- &
+        trap 'echo "interrupted; apt-get, if it was begun, goes on in the background: see .build/tex.log" >&2; exit 130' INT
+    fi
+    start=$(date +%s)
+    echo "Python packages: installing those of requirements.lock into .venv (with PyTorch for GPUs about 3 GB to download)"
+    .venv/bin/python code/install.py requirements.lock ||
+        fail "the Python packages could not be installed (above); once that is mended, run make again: it goes on from here"
     .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+    echo "Python packages: installed in $(($(date +%s) - start)) s"
+    wait
     touch .venv/.ready
 }
 
@@ -37,16 +74,26 @@ tex_is_complete() {
         [ "$(kpsewhich scrartcl.cls unicode-math.sty fvextra.sty microtype.sty lmroman10-regular.otf | wc -l)" -eq 5 ]
 }
 
+has_tinytex() { # which Quarto prefers, and only Quarto finds
+    [ "$RENDERER" != pandoc ] && [ -n "$(installed_quarto)" ] &&
+        { [ -d "$HOME/.TinyTeX" ] || [ -d "$HOME/Library/TinyTeX" ]; }
+}
+
 tex() {
+    lock 8 "another installation of TeX in this folder"
     if ! tex_is_complete; then
         packages="texlive-luatex texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended lmodern latexmk"
         root=
         [ "$(id -u)" -eq 0 ] || root="sudo -n"
         if command -v apt-get >/dev/null && $root true 2>/dev/null; then
-            echo "Installing TeX with apt-get (about 250 MB to download)"
+            begin=$(date +%s)
+            echo "TeX: installing with apt-get (about 250 MB to download); its output goes to .build/tex.log"
             $root apt-get update -q >.build/tex.log 2>&1 &&
                 $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages \
-                    >>.build/tex.log 2>&1 || fail "apt-get could not install TeX:" "$(tail -n 5 .build/tex.log)"
+                    >>.build/tex.log 2>&1 </dev/null ||
+                fail "apt-get could not install TeX; the end of .build/tex.log:" "$(tail -n 20 .build/tex.log)" \
+                    "once that is mended, run make again, or yourself: ${root:+sudo }apt-get install $packages"
+            echo "TeX: installed in $(($(date +%s) - begin)) s"
         fi
         tex_is_complete || fail "no complete TeX found (lualatex, latexmk, KOMA-Script, Latin Modern); install one:" \
             "  Debian, Ubuntu:  sudo apt-get install $packages" \
@@ -55,20 +102,28 @@ tex() {
             "  with Quarto:     quarto install tinytex"
     fi
     touch .build/tex
-}
+} 8>.build/tex.lock
 
 is_usable() { # 1.4 or newer
     version=$("$1" --version 2>/dev/null) && printf '1.4\n%s\n' "$version" | sort -CV
 }
 
-# Prints the path of a usable Quarto, or nothing. The download is tried once; `make clean` forgets that it failed.
-find_quarto() {
+installed_quarto() { # the path of a usable one, or nothing
     for candidate in quarto .venv/bin/quarto; do
         if command -v "$candidate" >/dev/null && is_usable "$candidate"; then
             command -v "$candidate"
             return
         fi
     done
+}
+
+# The same, downloaded where there is none. That is tried once; `make clean` forgets that it failed.
+find_quarto() {
+    found=$(installed_quarto)
+    if [ -n "$found" ]; then
+        echo "$found"
+        return
+    fi
     [ -e .build/no-quarto ] && return
     if .venv/bin/python -c 'from urllib.request import urlopen; urlopen("https://github.com/quarto-dev/quarto-cli/releases", timeout=5)' \
         >/dev/null 2>&1 && echo "Downloading Quarto into .venv" >&2 &&
@@ -80,7 +135,19 @@ find_quarto() {
     fi
 }
 
+# Without a commit the report has neither its name nor its date. Says why.
+note_a_missing_commit() {
+    if ! command -v git >/dev/null; then
+        reason="git is not installed"
+    elif reason=$({ git ls-files --error-unmatch Makefile && git log -1; } 2>&1 >/dev/null); then
+        return
+    fi
+    printf '%s\n' "The report names no commit, and the date of its PDF means nothing:" "$reason" >&2
+}
+
 render() {
+    touch .build/reading
+    note_a_missing_commit
     case "$RENDERER" in
     auto | quarto) quarto=$(find_quarto) ;;
     pandoc) quarto= ;;
@@ -90,12 +157,14 @@ render() {
         [ "$RENDERER" != quarto ] || fail "RENDERER=quarto, but Quarto 1.4 or newer is neither on PATH nor can it be downloaded"
         [ -e .build/tex ] || tex
         echo "Renderer: qmdpdf with pandoc $(.venv/bin/python -c 'import pypandoc; print(pypandoc.get_pandoc_version())')"
-        depends="code requirements.lock _quarto.yml"
-        [ ! -d runs ] || depends="$depends runs"
-        exec .venv/bin/python -m qmdpdf report/hw2.qmd --reuse .build/results --depends $depends
+        set -- report code requirements.lock _quarto.yml _environment
+        for folder in runs data; do
+            [ ! -d "$folder" ] || set -- "$@" "$folder"
+        done
+        exec .venv/bin/python -m qmdpdf report/hw2.qmd --reuse .build/results --depends "$@"
     fi
     # Quarto prefers its own TinyTeX; where that is missing it takes the TeX of the system
-    [ -e .build/tex ] || [ -d "$HOME/.TinyTeX" ] || [ -d "$HOME/Library/TinyTeX" ] || tex
+    [ -e .build/tex ] || has_tinytex || tex
     echo "Renderer: Quarto $("$quarto" --version) ($quarto)"
     # Quarto leaves unknown references in the text, so its PDF is checked here
     [ ! -e report/hw2.pdf ] || cp -p report/hw2.pdf .build/previous.pdf
@@ -106,4 +175,10 @@ render() {
     fi
 }
 
+case "$1" in
+python | render)
+    exec 9>.build/lock
+    lock 9 "another make in this folder"
+    ;;
+esac
 "$1"

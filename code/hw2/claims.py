@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 
-from hw2 import pages
+from hw2 import kept, pages
 
 Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
@@ -54,7 +54,7 @@ class Claim:
 @dataclass(frozen=True)
 class Verdict:
     """What became of a claim. `tie` is how the page is bound to the checked object:
-    "printed", "parsed" or "no".
+    "printed", "parsed" or "no". It is `kept` where the same code has found it before.
     """
 
     claim: Claim
@@ -62,6 +62,7 @@ class Verdict:
     refuted: int
     tie: str
     seconds: float
+    kept: bool = False
 
     @property
     def holds(self) -> bool:
@@ -165,10 +166,47 @@ def in_order() -> list[str]:
 
 
 def _examine(label: str) -> Verdict:
+    """The verdict on a claim, kept from before where the claim, all code that it calls
+    and the page are the same. One with faults is not kept.
+    """
+    anew: list[Verdict] = []
+
+    def compute() -> Found:
+        anew.append(examine(registry()[label], _place(label)))
+        return Found(*(getattr(anew[0], name) for name in Found._fields))
+
+    found = kept.value(*_known_by(label), compute, Found, lambda it: not it.faults)
+    return anew[0] if anew else replace(Verdict(registry()[label], *found), kept=True)
+
+
+class Found(NamedTuple):
+    """What is kept of a verdict."""
+
+    faults: tuple[str, ...]
+    refuted: int
+    tie: str
+    seconds: float
+
+
+def _place(label: str) -> pages.Place | None:
     places = pages.places()
-    return examine(
-        registry()[label], places.get(label, None if places else pages.Place(label, ""))
-    )
+    return places.get(label, None if places else pages.Place(label, ""))
+
+
+def _known_by(label: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What the verdict on a claim depends on: the claim, what the page says, and the
+    code.
+    """
+    place = _place(label)
+    said = (place.latex, place.printed) if place else None
+    modules = (registry()[label].check.__module__, __name__)
+    return (f"claim.{label}", repr(said)), modules
+
+
+def _is_known(label: str) -> bool:
+    of, modules = _known_by(label)
+    file = kept.entry(*of, modules)
+    return file is not None and file.is_file()
 
 
 def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
@@ -246,8 +284,12 @@ def unclaimed(only: str = "") -> list[str]:
 
 @cache
 def _others() -> Callable[[], list[Verdict]]:
-    """All claims but those of `SHARED`, in another process."""
-    return examine_elsewhere([label for label in in_order() if label not in SHARED])
+    """All claims but those of `SHARED`, in another process, and those that are known
+    from before.
+    """
+    labels = [label for label in in_order() if label not in SHARED]
+    unknown = [label for label in labels if not _is_known(label)]
+    return examine_elsewhere(unknown) if unknown else list
 
 
 @cache
@@ -306,14 +348,29 @@ def ticks() -> None:
     )
 
 
-def table() -> str:
-    """The appendix table of all claims, in Markdown."""
+PARTS = {"q": "Question", "t": "Task"}
+
+
+def tables() -> None:
+    """Print a table of the claims for each question and task, below its heading, for a
+    chunk with `output: asis`.
+
+    They have no captions: Quarto would repeat one on every page of a long table.
+    """
+    parts: dict[str, list[Verdict]] = {}
+    for verdict in verdicts():
+        parts.setdefault(verdict.claim.label.split("-")[1], []).append(verdict)
+    for part, found in parts.items():
+        print(f"\n## {PARTS[part[0]]} {part[1:]}\n\n{_table(found)}\n")
+
+
+def _table(found: Sequence[Verdict]) -> str:
     rows = [
         "| Claim | Statement | Checked by | Tied | Mutants |",
         # the columns' shares of the width
-        f"|:{'-' * 15}|:{'-' * 28}|:{'-' * 42}|:{'-' * 8}|{'-' * 9}:|",
+        f"|:{'-' * 17}|:{'-' * 27}|:{'-' * 40}|:{'-' * 8}|{'-' * 9}:|",
     ]
-    for verdict in verdicts():
+    for verdict in found:
         item = verdict.claim
         refuted = f"{verdict.refuted}/{len(item.mutants)}"
         rows.append(

@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from torch import distributed
 
-from hw2 import runs, training
+from hw2 import kept, runs, training
 from hw2.paths import ROOT, write
 from hw2.runs import Run, RunError
 from hw2.tasks import Config, Experiment
@@ -103,7 +103,14 @@ def get(task: str, name: str) -> Run:
             f"its data had SHA-256 {recorded}, today's has {experiment.data.sha256}",
         )
     # today's config has all that the recorded one has, and what was added since
-    runs.check_canary(run, lambda _: _canary(experiment, config))
+    modules = [PACKAGE + module for module in TASKS[task]]
+    canary = kept.value(
+        (f"canary.{task}.{name}", repr(config)),
+        modules,
+        lambda: _canary(experiment, config),
+        list[float],
+    )
+    runs.check_canary(run, lambda _: canary)
     return run
 
 
@@ -251,6 +258,7 @@ def _weights(run: Run) -> dict[str, Any]:
 def _compare(
     run: Run, experiment: Experiment, weights: dict[str, Any]
 ) -> list[Comparison]:
+    assert experiment.evaluate
     try:
         numbers = experiment.evaluate(runs.as_read(experiment.config), weights)
     except (

@@ -9,7 +9,9 @@ config, gives other losses in the first steps (its canary).
 import hashlib
 import json
 import math
+import os
 import platform
+import shutil
 import statistics
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +78,32 @@ def over_seeds(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def commit() -> tuple[str, str]:
+    """The commit that has the project, or "" and in words why none is known.
+
+    A repository around the project that does not track it has another project's.
+    """
+    if not shutil.which("git"):
+        return "", "no known commit, since Git is not installed"
+    tracked = _git("ls-files", "--error-unmatch", "pyproject.toml")
+    if "dubious ownership" in tracked.stderr:
+        return "", "no known commit, since Git refuses the folder of another user"
+    found = _git("rev-parse", "--verify", "HEAD")
+    if tracked.returncode or found.returncode:
+        return "", "no commit of a Git repository"
+    return found.stdout.strip(), ""
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *arguments],
+        env=os.environ | {"LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def provenance(data_digest: str) -> dict[str, Any]:
     """Where a run that starts now comes from; its device and wall time are known at its
     end.
@@ -83,22 +111,11 @@ def provenance(data_digest: str) -> dict[str, Any]:
     `uncommitted_changes` are those of the code and of the packages: another run that
     was just recorded is none.
     """
-    git = ["git", "-C", str(ROOT)]
-    status = [
-        *git,
-        "status",
-        "--porcelain",
-        "--",
-        "code",
-        "pyproject.toml",
-        "requirements.lock",
-    ]
-    commit = subprocess.run(
-        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    changes = subprocess.run(status, capture_output=True, text=True, check=False).stdout
+    places = ("code", "pyproject.toml", "requirements.lock")
+    found, _ = commit()
+    changes = found and _git("status", "--porcelain", "--", *places).stdout
     return {
-        "commit": commit,
+        "commit": found,
         "uncommitted_changes": bool(changes.strip()),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -252,7 +269,7 @@ def _validate(record: Any, file: Path) -> None:
     """Refuse a record that lacks something, has a number that is none, or whose summary
     disagrees with its values.
     """
-    types = {field.name: field.type for field in fields(Run)}
+    types: dict[str, Any] = {field.name: field.type for field in fields(Run)}
     if not isinstance(record, dict) or set(record) != set(types):
         keys = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise RunError(

@@ -175,6 +175,11 @@ def _suggest(trial: optuna.Trial, name: str, item: BaseDistribution) -> Any:
     )
 
 
+def _seconds(trial: optuna.trial.FrozenTrial) -> float:
+    assert trial.duration  # finished trials have one
+    return trial.duration.total_seconds()
+
+
 def _alive(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """The trials that are finished or running."""
     return study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING))
@@ -282,7 +287,7 @@ def _tell_user(
         accuracy = (
             f"{fmean(reached.values()):.4f} on {len(reached)} of {problem.folds} folds"
         )
-        seconds = f"{trial.duration.total_seconds():.0f} s"
+        seconds = f"{_seconds(trial):.0f} s"
         best = f"best {study.best_value:.4f}"
         print(
             (
@@ -323,19 +328,22 @@ def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, flo
         [trial.intermediate_values[fold] for fold in sorted(trial.intermediate_values)]
         for trial in trials
     ]
-    numbers = {
-        "accuracy": [fmean(values) for values in reached],
+    accuracies = [fmean(values) for values in reached]
+    seconds = [_seconds(trial) for trial in trials]
+    numbers: dict[str, list[float]] = {
+        "accuracy": accuracies,
         "folds": [len(values) for values in reached],
         "fold_accuracy": list(chain.from_iterable(reached)),
-        "seconds": [trial.duration.total_seconds() for trial in trials],
-    } | {
+        "seconds": seconds,
+    }
+    numbers |= {
         name: [item.to_internal_repr(t.params[name]) for t in trials]
         for name, item in problem.space.items()
     }
     everything = (
         optuna.create_study()
     )  # optuna itself leaves out the trials that were given up
-    for trial, value in zip(trials, numbers["accuracy"], strict=True):
+    for trial, value in zip(trials, accuracies, strict=True):
         everything.add_trial(
             optuna.create_trial(
                 params=trial.params, distributions=trial.distributions, value=value
@@ -349,7 +357,7 @@ def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, flo
         "best_accuracy": study.best_value,
         "trials": len(trials),
         "given_up": sum(trial.state == TrialState.PRUNED for trial in trials),
-        "seconds": sum(numbers["seconds"]),
+        "seconds": sum(seconds),
     } | {f"importance_{name}": float(share) for name, share in importance.items()}
     return {name: [values] for name, values in numbers.items()}, summary
 

@@ -46,21 +46,6 @@ def _block(code: str) -> str:
     return f"{fence}python\n{code}\n{fence}"
 
 
-def listing() -> None:
-    """Print all modules of the package, each below its name, for a chunk with `output:
-    asis`.
-
-    In a notebook, whose first cells are these modules, only that is said.
-    """
-    if renderer() == NOTEBOOK:
-        print("The modules are the first cells of this notebook.")
-        return
-    package = ROOT / "code" / "hw2"
-    for file in sorted(package.rglob("*.py")):
-        code = file.read_text(encoding="utf-8").rstrip()
-        print(f"\n## `{file.relative_to(package.parent)}`\n\n{_block(code)}\n")
-
-
 def renderer() -> str:
     """What this report is rendered by, with its version: qmdpdf and Quarto tell by what
     they set in the environment.
@@ -79,15 +64,10 @@ def versions() -> str:
     """The commit, and the versions of Python, of the packages and of TeX where that is
     on the path, as a sentence.
     """
-    found = runs.provenance("")
-    commit = (
-        f"commit {found['commit'][:12]}"
-        if found["commit"]
-        else "no commit of a Git repository"
-    )
+    commit, unknown = runs.commit()
     changes = (
         ", with changes of the code that are not committed"
-        if found["uncommitted_changes"]
+        if runs.provenance("")["uncommitted_changes"]
         else ""
     )
     tools = [
@@ -96,7 +76,8 @@ def versions() -> str:
     ]
     if tex := _first_line(shutil.which("lualatex"), "--version"):
         tools.append(tex.removeprefix("This is "))
-    return f"{commit}{changes}, by {renderer()}, with {', '.join(tools)}"
+    named = f"commit {commit[:12]}" if commit else unknown
+    return f"{named}{changes}, by {renderer()}, with {', '.join(tools)}"
 
 
 def _first_line(command: str | None, option: str) -> str:

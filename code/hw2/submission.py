@@ -27,7 +27,7 @@ import torch
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from hw2 import bench, experiments, runs, show
+from hw2 import bench, experiments, kept, runs, show
 from hw2.paths import REPORT, ROOT, write
 from hw2.runs import Run
 from qmdpdf.execute import execute
@@ -37,7 +37,7 @@ COURSE = "ece046211_hw2"
 LEFT_OUT = {
     "__main__.py",
     "cli.py",
-    "inspect.py",
+    "pdf_check.py",
     "submission.py",
 }  # of no use in a notebook
 MARK = "HW2CELL"
@@ -154,10 +154,8 @@ def recorded() -> list[NotebookNode]:
         )
         cells.append(_written(run.file, record))
         if shown:
-            code = (
-                "import "
-                f"base64\n\nPath({str(run.weights_file.relative_to(ROOT))!r}).write_bytes(base64.b64decode("
-            )
+            file = str(run.weights_file.relative_to(ROOT))
+            code = f"import base64\n\nPath({file!r}).write_bytes(base64.b64decode("
             cells.append(_hidden(f'{code}"{base64.b64encode(shown).decode()}"))'))
     return cells
 
@@ -229,6 +227,8 @@ def notebook(document: Document, folder: Path) -> NotebookNode:
         }
     cells = document.notebook.cells = [*before, *document.notebook.cells]
     document.root = folder
+    # the same code gives the same results in that folder as here
+    os.environ.setdefault("HW2_KEEP", str(kept.folder() or 0))
     execute(document, figures="png")
     text, numbers = numbered(document)
     found = [new_markdown_cell(_title(document))]
@@ -348,7 +348,7 @@ def submit(pdf: Path, draft: bool) -> Path:
     return target
 
 
-def _date() -> tuple[int, ...]:
+def _date() -> tuple[int, int, int, int, int, int]:
     """The commit's date, so that one commit gives one archive."""
     return datetime.fromtimestamp(
         int(os.environ.get("SOURCE_DATE_EPOCH", "1500000000")), UTC

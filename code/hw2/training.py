@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -79,8 +79,11 @@ def world_size() -> int:
     )
 
 
+Model = TypeVar("Model", bound=nn.Module)
+
+
 @dataclass
-class State:
+class State(Generic[Model]):
     """Everything that changes while a network trains, so that a checkpoint of it
     resumes to the same result.
 
@@ -88,7 +91,7 @@ class State:
     those drawn from besides.
     """
 
-    model: nn.Module
+    model: Model
     optimizer: Optimizer
     scheduler: LRScheduler
     generators: Sequence[np.random.Generator] = ()
@@ -130,7 +133,8 @@ class State:
         try:
             with safe_open(file, "pt") as content:
                 numbers = json.loads(content.metadata()["numbers"])
-                tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+                names = content.keys()  # it is no mapping
+                tensors = {name: content.get_tensor(name) for name in names}
             self.model.load_state_dict(_part(tensors, "model"))
             state: dict[int, dict[str, Tensor]] = {}
             for name, value in _part(tensors, "optimizer").items():

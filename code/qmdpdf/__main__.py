@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -11,7 +12,7 @@ import pypandoc
 
 from qmdpdf.convert import convert, publish
 from qmdpdf.execute import execute
-from qmdpdf.reuse import keep, key, restore
+from qmdpdf.reuse import keep, key, restore, stamps
 from qmdpdf.source import QmdError, read
 from qmdpdf.weave import weave
 
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             folder = options.keep or Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
             document = read(options.document)
+            files = stamps(document, options.depends)
             name = key(document, options.depends) if options.reuse else ""
             if options.reuse and restore(document, options.reuse, name):
                 print(
@@ -67,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             else:
                 execute(document)
-                if options.reuse:
+                # not where a file was changed meanwhile: which one was read is unknown
+                if options.reuse and stamps(document, options.depends) == files:
                     keep(document, options.reuse, name)
             markdown, latex = (
                 weave(document, folder.resolve()),
@@ -85,4 +88,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # as Ctrl-C, leaves no kernel and no folder behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -133,9 +133,11 @@ def _evaluate_inline(
     }
     if not expressions:
         return
+    assert client.kc  # as the kernel runs
     reply = client.wait_for_reply(
         client.kc.execute("", user_expressions=expressions, store_history=False)
     )
+    assert reply
     values = reply["content"]["user_expressions"].values()
     for match, value in zip(INLINE.finditer(cell.source), values, strict=True):
         if value["status"] != "ok":

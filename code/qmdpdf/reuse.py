@@ -2,7 +2,8 @@
 
 The results of the last execution are kept in a folder under a key of everything that
 could change them: the chunks, the inline expressions, the labelled and displayed parts
-of the text (which chunks may read), and the files they depend on.
+of the text (which chunks may read), and the files they depend on, such as data, modules
+and images beside the document.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -20,7 +22,8 @@ from qmdpdf.source import Document
 
 def key(document: Document, depends: list[Path]) -> str:
     """A digest of all that the results of a document's chunks may depend on. `depends`
-    are files and folders.
+    are files and folders; the document's own text and what renderers make of it count
+    in none of them.
     """
     digest = hashlib.sha256(
         f"{sys.version} {os.environ.get('SOURCE_DATE_EPOCH')}".encode()
@@ -33,17 +36,34 @@ def key(document: Document, depends: list[Path]) -> str:
             labelled = re.findall(r"^.*\{#.*$", cell.source, re.MULTILINE)
             parts = [*INLINE.findall(cell.source), *displayed, *labelled]
         digest.update("\0".join(parts).encode() + b"\1")
+    for file in _files(document, depends):
+        digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def stamps(document: Document, depends: list[Path]) -> list[tuple[Path, int, int]]:
+    """The files with their sizes and times, which tell whether one was changed."""
+    files = ((file, file.stat()) for file in _files(document, depends))
+    return [(file, found.st_size, found.st_mtime_ns) for file, found in files]
+
+
+def _files(document: Document, depends: list[Path]) -> Iterator[Path]:
+    """The files that count, in an order that is always the same."""
+    own = {line.path.resolve() for line in document.lines}
+    made = document.path.resolve().with_suffix("")  # such as doc.pdf, doc_files/
     for path in depends:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            inside = file.relative_to(path).parts
+            place = file.resolve()
             if (
                 file.is_file()
-                and "__pycache__" not in file.parts
+                and place not in own
+                and not any(part.startswith(".") for part in inside)
+                and "__pycache__" not in inside
                 and ".egg-info" not in file.parent.name
+                and not str(place).startswith((f"{made}.", f"{made}_files/"))
             ):
-                digest.update(
-                    f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
-                )
-    return digest.hexdigest()
+                yield file
 
 
 def restore(document: Document, folder: Path, name: str) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import nbformat
 
 THEOREMS = {"thm", "lem", "cor", "prp", "def"}
-CHUNK_OPTIONS = {
+CHUNK_OPTIONS: dict[str, type | tuple[type, ...]] = {
     "label": str, "echo": bool, "eval": bool, "output": (bool, str), "include": bool,
     "warning": bool, "fig-cap": str, "fig-subcap": list, "layout-ncol": int,
     "tbl-cap": str,

@@ -23,6 +23,7 @@ TINY = imagenette.Config(
 SMALL = bench.Settings(
     ours=TINY, fast=TINY, target=2.0, trainings=2, batch_size=8, workers=0
 )
+QUICK = replace(SMALL, patience=0.0)  # two epochs of the usual pipeline
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,6 +52,8 @@ def archive(tmp_path, monkeypatch):
     monkeypatch.setattr(imagenette, "load", lambda device: found)
     monkeypatch.setattr(bench.data, "locate", lambda _: file)
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    rate = bench.matmul_rate  # of the size that is measured it takes seconds
+    monkeypatch.setattr(bench, "matmul_rate", lambda *where: rate(*where[:2], 256))
     return file
 
 
@@ -81,9 +84,9 @@ def test_everything_is_measured_and_recorded(archive, monkeypatch):
 
 
 def test_a_result_of_another_training_is_stale(archive, monkeypatch):
-    bench.measure(SMALL)
+    bench.measure(QUICK)
     monkeypatch.setattr(
-        bench, "SETTINGS", replace(SMALL, fast=replace(TINY, learning_rate=0.2))
+        bench, "SETTINGS", replace(QUICK, fast=replace(TINY, learning_rate=0.2))
     )
     with pytest.raises(RunError, match="is stale: the training it timed has changed"):
         bench.recorded()
@@ -141,7 +144,7 @@ def test_the_rate_of_a_matrix_product_is_plausible():
 
 def test_the_command_prints_the_table(archive, monkeypatch, capsys):
     measure = bench.measure
-    monkeypatch.setattr(bench, "measure", lambda: measure(SMALL))
+    monkeypatch.setattr(bench, "measure", lambda: measure(QUICK))
     assert main(["bench"]) == 0
     printed = capsys.readouterr().out
     assert "| usual pipeline |" in printed

@@ -181,3 +181,23 @@ def test_an_equation_is_printed_from_the_claim(registry, capsys):
     register(claimed=sp.Integer(1234567) * x)
     claims.equation("eq-a", "y")
     assert capsys.readouterr().out == "\n$$\ny = 1\\,234\\,567\\,x\n$$ {#eq-a}\n\n"
+
+
+def test_each_question_has_its_own_table_of_claims(registry, capsys, monkeypatch):
+    for label in ("eq-q1-a", "thm-q1-b", "eq-t2-c"):
+        register(label)
+    registry(*(Place(label, "p.qmd:1", latex="y = 2 x") for label in claims._REGISTRY))
+    monkeypatch.setattr(claims, "_others", lambda: list)
+    claims.verdicts.cache_clear()
+    claims.tables()
+    claims.verdicts.cache_clear()
+    headings, rows = [], []
+    for line in capsys.readouterr().out.splitlines():
+        headings += re.findall(r"^## (.*)", line)
+        rows += [(headings[-1], name) for name in re.findall(r"^\| @([\w-]+) \|", line)]
+    assert headings == ["Question 1", "Task 2"]
+    assert rows == [
+        ("Question 1", "eq-q1-a"),
+        ("Question 1", "thm-q1-b"),
+        ("Task 2", "eq-t2-c"),
+    ]

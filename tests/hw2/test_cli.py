@@ -37,6 +37,16 @@ def test_the_question_on_vgg_verifies(capsys):
     assert "7 of 7 claims hold, 18 of 18 mutants refuted" in capsys.readouterr().out
 
 
+def test_what_is_kept_is_said_and_can_be_checked_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HW2_KEEP", str(tmp_path / "kept"))
+    part = ["verify", "--only", "eq-q6-fc"]
+    for arguments, kept in ((part, False), (part, True), ([*part, "--anew"], False)):
+        assert main(arguments) == 0
+        printed = capsys.readouterr().out
+        assert ("kept: 1 were checked before" in printed) is kept
+        assert "1 of 1 claims hold" in printed
+
+
 def test_a_factor_lost_on_the_page_is_found(copy, capsys):
     change(
         copy / "theory" / "_q6-vgg.qmd",

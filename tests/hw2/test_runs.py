@@ -5,6 +5,7 @@ become stale is refused.
 import dataclasses
 import json
 import math
+import os
 import subprocess
 
 import pytest
@@ -186,24 +187,70 @@ def test_provenance_says_where_a_run_comes_from():
     json.dumps(found)
 
 
-def test_uncommitted_changes_are_those_of_the_code(monkeypatch, tmp_path):
-    def git(*arguments):
-        subprocess.run(
-            ["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True
-        )
+def git(folder, *arguments):
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        env=os.environ
+        | {
+            f"GIT_{who}_{what}": "a"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
 
+
+def test_uncommitted_changes_are_those_of_the_code(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "ROOT", tmp_path)
     for name in ("code/a.py", "pyproject.toml", "requirements.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("1")
-    git("init")
-    git("add", ".")
-    git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-m", "a")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "a")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "one.json").write_text("{}")
     assert not runs.provenance("")["uncommitted_changes"]
     (tmp_path / "code" / "a.py").write_text("2")
     assert runs.provenance("")["uncommitted_changes"]
+
+
+def test_the_commit_of_a_repository_around_the_project_is_not_its_own(
+    monkeypatch, tmp_path
+):
+    root = tmp_path / "unpacked"
+    root.mkdir()
+    (root / "pyproject.toml").write_text("1")
+    (tmp_path / "other").write_text("1")
+    git(tmp_path, "init")
+    git(tmp_path, "add", "other")
+    git(tmp_path, "commit", "-m", "a")
+    monkeypatch.setattr(runs, "ROOT", root)
+    assert runs.commit() == ("", "no commit of a Git repository")
+    assert not runs.provenance("")["uncommitted_changes"]
+    # unless it has the project
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "b")
+    assert runs.commit() == (git(tmp_path, "rev-parse", "HEAD"), "")
+
+
+def test_why_no_commit_is_known(monkeypatch, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("1")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    assert runs.commit() == ("", "no commit of a Git repository")
+    git(tmp_path, "commit", "-m", "a")
+    assert len(runs.commit()[0]) == 40
+    # Git's own switch for its tests: every folder is another user's
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert "refuses the folder of another user" in runs.commit()[1]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert runs.commit() == ("", "no known commit, since Git is not installed")
+    assert runs.provenance("")["commit"] == ""
 
 
 def test_one_value_has_no_standard_deviation():

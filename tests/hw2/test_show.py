@@ -1,7 +1,6 @@
 """The shown source is Python that defines the same functions."""
 
 import platform
-import re
 import subprocess
 
 import pytest
@@ -73,31 +72,5 @@ def test_the_versions_are_those_of_today(rendering):
     assert text.startswith(f"commit {commit[:12]}")
     assert f"torch {torch.__version__.partition('+')[0]}," in text
     assert f"Python {platform.python_version()}," in text
-    rendering.setattr(
-        runs, "provenance", lambda _: {"commit": "", "uncommitted_changes": False}
-    )
+    rendering.setattr(runs, "commit", lambda: ("", "no commit of a Git repository"))
     assert show.versions().startswith("no commit of a Git repository, by")
-
-
-def test_the_listing_has_every_module_whole(rendering, capsys):
-    rendering.setenv("QMDPDF", "x")
-    show.listing()
-    printed = capsys.readouterr().out
-    blocks = re.findall(
-        r"^## `(.+?)`\n\n(`{3,})python\n(.*?)\n\2$", printed, re.MULTILINE | re.DOTALL
-    )
-    found = {ROOT / "code" / name: text for name, _, text in blocks}
-    files = {
-        file: file.read_text().rstrip()
-        for file in (ROOT / "code" / "hw2").rglob("*.py")
-    }
-    assert found == files
-    # as the size of its print expects
-    assert max(len(line) for text in files.values() for line in text.splitlines()) <= 88
-
-
-def test_a_notebook_is_not_given_its_own_cells_again(rendering, capsys):
-    show.listing()
-    assert (
-        capsys.readouterr().out == "The modules are the first cells of this notebook.\n"
-    )

@@ -10,10 +10,12 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,15 @@ PLAIN = {
 }
 
 
-def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+def rendering(*options: str) -> str:
+    return (
+        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
+        f"*{options!r}]))"
+    )
+
+
+def fresh(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run a program by an interpreter of its own, which some environments are for."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -48,14 +58,10 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def render(
-    folder: Path, *options: str, **environment: str
-) -> subprocess.CompletedProcess:
-    code = (
-        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
-        f"*{options!r}]))"
-    )
-    return python(code, folder, **environment)
+@pytest.fixture
+def python(fork) -> Callable[[str, Path], subprocess.CompletedProcess]:
+    """Run a program in a process of its own."""
+    return lambda code, folder: fork(code, folder, PLAIN).wait()
 
 
 @pytest.fixture
@@ -134,7 +140,7 @@ print(run.summary["test_accuracy"]["mean"], runs.load_weights(run)["weight"].ite
         "between the file and its place",
     ],
 )
-def test_a_kill_during_the_extraction(archive, tmp_path, where):
+def test_a_kill_during_the_extraction(python, archive, tmp_path, where):
     killed = python(DATA.format(kill=KILL + where), tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not list(tmp_path.glob("*.safetensors"))
@@ -148,7 +154,7 @@ def test_a_kill_during_the_extraction(archive, tmp_path, where):
 @pytest.mark.parametrize(
     "writes", [0, 1], ids=["before the weights", "between weights and numbers"]
 )
-def test_a_kill_during_the_write_of_a_run(tmp_path, writes):
+def test_a_kill_during_the_write_of_a_run(python, tmp_path, writes):
     (tmp_path / "new").write_text("0.5")
     assert python(RUN.format(kill=""), tmp_path).returncode == 0
     assert python(READ_RUN, tmp_path).stdout == "0.5 0.5\n"
@@ -176,7 +182,7 @@ PUBLISH = (
 )
 
 
-def test_a_kill_during_the_write_of_the_pdf(tmp_path):
+def test_a_kill_during_the_write_of_the_pdf(python, tmp_path):
     (tmp_path / "a.pdf").write_text("old")
     (tmp_path / "new").write_text("new")
     kill = (
@@ -187,6 +193,75 @@ def test_a_kill_during_the_write_of_the_pdf(tmp_path):
     assert (tmp_path / "a.pdf").read_text() == "old"
     assert python(PUBLISH.format(kill="pass"), tmp_path).returncode == 0
     assert (tmp_path / "a.pdf").read_text() == "new"
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("place", ["chunk", "LaTeX"])
+def test_sigterm_leaves_no_temporary_folder_and_no_kernel(tmp_path, place):
+    (tmp_path / "_quarto.yml").write_text(QUARTO)
+    (tmp_path / "doc.pdf").write_text("old")
+    (tmp_path / "tmp").mkdir()
+    sleep = "time.sleep(60)" if place == "chunk" else ""
+    (tmp_path / "doc.qmd").write_text(
+        "```{python}\nimport os, time\nfrom pathlib import Path\n"
+        f"Path('kernel').write_text(str(os.getpid()))\n{sleep}\n```\n"
+    )
+    latexmk = tmp_path / "latexmk"
+    latexmk.write_text(f"#!/bin/sh\ntouch '{tmp_path}/latex'\nexec sleep 60\n")
+    latexmk.chmod(0o755)
+    environment = {
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PATH": f"{tmp_path}:{PLAIN['PATH']}",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "qmdpdf", "doc.qmd"],
+        cwd=tmp_path,
+        env=PLAIN | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        begun = tmp_path / ("kernel" if place == "chunk" else "latex")
+        wait_until(lambda: begun.exists() and list((tmp_path / "tmp").iterdir()))
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert (tmp_path / "doc.pdf").read_text() == "old"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "kernel").read_text()), 0)
+
+
+def test_sigterm_during_a_download_leaves_no_temporary_folder(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = "import runpy, sys; sys.argv = ['hw2', 'run', 'magic/final', '--force']"
+        code += "; runpy.run_module('hw2', run_name='__main__')"
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=PLAIN
+            | {
+                "HW2_DATA": str(tmp_path / "data"),
+                "HW2_DATA_MIRROR": f"http://127.0.0.1:{listener.getsockname()[1]}",
+                "no_proxy": "127.0.0.1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            connection, _ = listener.accept()  # and never answer
+            with connection:
+                assert len(list((tmp_path / "data").iterdir())) == 1
+                process.send_signal(signal.SIGTERM)
+                output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 # --- disks ---
@@ -212,12 +287,12 @@ def fill(disk: Path) -> None:
         (disk / "filling").write_bytes(bytes(2**20))
 
 
-def test_a_full_disk_leaves_the_old_pdf(mount):
+def test_a_full_disk_leaves_the_old_pdf(python, mount):
     (mount / "doc.qmd").write_text("```{python}\nprint(1)\n```\n")
     (mount / "_quarto.yml").write_text(QUARTO)
     (mount / "doc.pdf").write_text("old")
     fill(mount)
-    done = render(mount)
+    done = python(rendering(), mount)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         "error: [Errno 28] No space left on device"
@@ -231,7 +306,7 @@ def test_a_full_disk_leaves_the_old_pdf(mount):
     ]
 
 
-def test_a_full_disk_leaves_the_old_run(mount):
+def test_a_full_disk_leaves_the_old_run(python, mount):
     (mount / "new").write_text("0.5")
     assert python(RUN.format(kill=""), mount).returncode == 0
     (mount / "new").write_text("0.75")
@@ -252,7 +327,7 @@ def test_a_full_disk_leaves_the_old_run(mount):
     assert python(READ_RUN, mount).stdout == "0.5 0.5\n"
 
 
-def test_a_full_disk_leaves_no_half_data_set(archive, mount):
+def test_a_full_disk_leaves_no_half_data_set(python, archive, mount):
     code = DATA.format(kill="").replace('"."', repr(os.fspath(mount)))
     done = python(code, archive.parent)
     assert "set-64px.safetensors cannot be written" in done.stderr
@@ -260,7 +335,8 @@ def test_a_full_disk_leaves_no_half_data_set(archive, mount):
     assert list(mount.iterdir()) == []
 
 
-def test_a_checkout_that_cannot_be_written_to(mount):
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_checkout_that_cannot_be_written_to(python, mount, ready):
     (mount / "code").mkdir()
     shutil.copy(ROOT / "code" / "setup.sh", mount / "code")
     shutil.copy(ROOT / "Makefile", mount)
@@ -268,6 +344,9 @@ def test_a_checkout_that_cannot_be_written_to(mount):
         (mount / name).write_text("")
     (mount / "doc.qmd").write_text("# Title\n")
     (mount / "doc.pdf").write_text("old")
+    if ready:
+        (mount / ".venv").mkdir()
+        (mount / ".venv" / ".ready").touch()
     subprocess.run(["mount", "-o", "remount,ro", os.fspath(mount)], check=True)
     made = subprocess.run(
         ["make", "pdf"], cwd=mount, capture_output=True, text=True, check=False
@@ -276,7 +355,8 @@ def test_a_checkout_that_cannot_be_written_to(mount):
     assert (
         f"error: nothing can be written into {mount}; copy the project" in made.stderr
     )
-    done = render(mount)
+    assert "cannot create" not in made.stderr
+    done = python(rendering(), mount)
     assert done.returncode == 1
     assert "error: [Errno 30] Read-only file system" in done.stderr
     assert (mount / "doc.pdf").read_text() == "old"
@@ -287,7 +367,7 @@ def test_a_checkout_that_cannot_be_written_to(mount):
 # --- places, locales, neighbours ---
 
 
-def test_a_path_with_spaces_and_other_letters(tmp_path):
+def test_a_path_with_spaces_and_other_letters(python, tmp_path):
     folder = tmp_path / "שיעורי בית ü 作业"
     folder.mkdir()
     (folder / "doc.qmd").write_text(
@@ -295,7 +375,7 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
         "utf-8",
     )
     (folder / "_quarto.yml").write_text(QUARTO)
-    done = render(folder, "--reuse", "kept", "--depends", "_quarto.yml")
+    done = python(rendering("--reuse", "kept", "--depends", "_quarto.yml"), folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "doc.pdf").read_bytes().startswith(b"%PDF")
 
@@ -307,45 +387,32 @@ def test_a_path_with_spaces_and_other_letters(tmp_path):
 def test_a_locale_without_utf_8(tmp_path):
     other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert (
-        python(
+        fresh(
             "import sys; print(sys.stdout.encoding)", tmp_path, **other
         ).stdout.strip()
         != "utf-8"
     )
-    done = python(VERIFY, tmp_path, **other)
+    done = fresh(VERIFY, tmp_path, **other)
     assert done.returncode == 0, done.stderr
     assert "? eq-q6-fc" in done.stdout
     (tmp_path / "doc.qmd").write_text(
         "# Größe\n\n```{python}\nprint('é')\n```\n", "utf-8"
     )
     (tmp_path / "_quarto.yml").write_text(QUARTO)
-    done = render(tmp_path, **other)
+    done = fresh(rendering(), tmp_path, **other)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "doc.pdf").exists()
 
 
-def test_two_renders_at_once(tmp_path):
+def test_two_renders_at_once(fork, tmp_path):
     (tmp_path / "doc.qmd").write_text(
         "```{python}\nimport time; time.sleep(1)\n```\n`{python} 6 * 7`\n"
     )
     (tmp_path / "_quarto.yml").write_text(QUARTO)
-    code = (
-        "import sys; from qmdpdf.__main__ import main; sys.exit(main(['doc.qmd', "
-        "'--reuse', 'kept']))"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env=PLAIN,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output.decode()
+    both = [fork(rendering("--reuse", "kept"), tmp_path, PLAIN) for _ in range(2)]
+    for process in both:
+        done = process.wait()
+        assert done.returncode == 0, done.stderr
     assert (tmp_path / "doc.pdf").read_bytes().startswith(b"%PDF")
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "_quarto.yml",
@@ -385,7 +452,8 @@ def test_two_makes_take_turns(tmp_path):
     messages = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert (tmp_path / "log").read_text().split() == ["begin", "end"] * 2
-    assert sorted(messages) == ["", "Waiting for another make in this folder\n"]
+    waited = ["Waiting for another make in this folder\n" in text for text in messages]
+    assert sorted(waited) == [False, True]
 
 
 def test_no_module_reads_or_writes_text_in_the_encoding_of_the_locale():

@@ -13,12 +13,17 @@ from hw2.paths import ROOT
 
 STUB = """\
 mkdir -p .venv .build
-echo "$1" >> calls
 case "$1" in
+state) exec sh code/real.sh state ;;
 python) touch .venv/.ready ;;
 tex) touch .build/tex ;;
-render) touch report/hw2.pdf ;;
+render)
+    touch .build/reading
+    [ ! -e save ] || { sleep 0.1; mv save report/theory/_q.qmd; touch report/theory/_q.qmd; }
+    touch report/hw2.pdf
+    ;;
 esac
+echo "$1${WITH_TEX:+ with TeX}" >> calls
 """
 
 
@@ -40,12 +45,17 @@ def tree(tmp_path):
     for file in (
         "report/hw2.qmd",
         "report/theory/_q.qmd",
+        "report/some data.csv",
+        "report/helper.py",
+        "report/theory/image.png",
         "code/hw2/a.py",
         "runs/t/a.json",
+        "data/set.csv",
     ):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("")
     (root / "code" / "setup.sh").write_text(STUB)
+    shutil.copy(ROOT / "code" / "setup.sh", root / "code" / "real.sh")
     return root
 
 
@@ -62,7 +72,7 @@ def make(root, *arguments, epoch=None):
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    return calls.read_text().split() if calls.exists() else []
+    return calls.read_text().splitlines() if calls.exists() else []
 
 
 def touch(file):
@@ -71,33 +81,43 @@ def touch(file):
 
 
 def test_the_first_build_sets_up_and_renders_and_the_second_does_nothing(tree):
-    assert make(tree, "pdf") == ["python", "render"]
+    assert make(tree, "pdf") == ["python with TeX", "render with TeX"]
     start = time.perf_counter()
     assert make(tree, "pdf") == []
     assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize(
-    "file", ["report/theory/_q.qmd", "code/hw2/a.py", "runs/t/a.json", "_quarto.yml"]
+    "file",
+    [
+        "report/theory/_q.qmd",
+        "report/some data.csv",
+        "report/helper.py",
+        "report/theory/image.png",
+        "code/hw2/a.py",
+        "runs/t/a.json",
+        "data/set.csv",
+        "_quarto.yml",
+    ],
 )
 def test_each_kind_of_source_is_a_reason_to_render(tree, file):
     make(tree, "pdf")
     touch(tree / file)
-    assert make(tree, "pdf") == ["render"]
+    assert make(tree, "pdf") == ["render with TeX"]
 
 
 @pytest.mark.parametrize("file", ["requirements.lock", "pyproject.toml"])
 def test_new_requirements_are_installed_once(tree, file):
     make(tree, "pdf")
     touch(tree / file)
-    assert make(tree, "pdf")[0] == "python"
+    assert make(tree, "pdf")[0] == "python with TeX"
 
 
 def test_a_new_commit_and_another_renderer_are_reasons_to_render(tree):
     make(tree, "pdf", epoch=1)
     assert make(tree, "pdf", epoch=1) == []
-    assert make(tree, "pdf", epoch=2) == ["render"]
-    assert make(tree, "pdf", "RENDERER=pandoc", epoch=2) == ["render"]
+    assert make(tree, "pdf", epoch=2) == ["render with TeX"]
+    assert make(tree, "pdf", "RENDERER=pandoc", epoch=2) == ["render with TeX"]
 
 
 def test_help_lists_every_verb_with_a_line(tree):
@@ -142,3 +162,94 @@ def test_what_a_killed_process_left_beside_the_runs_is_no_source(tree):
     (tree / "runs" / "t" / ".a.json.123").write_text("{")
     touch(tree / "runs" / "t" / ".a.json.123")
     assert make(tree, "pdf") == []
+
+
+def test_what_is_saved_during_a_render_is_a_reason_for_the_next(tree):
+    (tree / "save").write_text("an edit")
+    assert make(tree, "pdf") == ["python with TeX", "render with TeX"]
+    assert make(tree, "pdf") == ["render with TeX"]
+    assert make(tree, "pdf") == []
+
+
+def test_a_file_more_or_less_is_a_reason_to_render(tree):
+    make(tree, "pdf")
+    (tree / "report" / "helper.py").unlink()
+    assert make(tree, "pdf") == ["render with TeX"]
+    new = tree / "report" / "old.csv"
+    new.write_text("")
+    os.utime(new, (1, 1))
+    assert make(tree, "pdf") == ["render with TeX"]
+    assert make(tree, "pdf") == []
+
+
+@pytest.mark.parametrize(
+    "file", ["report/hw2.tex", "report/hw2_files/a.png", "code/hw2/__pycache__/a.pyc"]
+)
+def test_what_a_render_leaves_is_none(tree, file):
+    make(tree, "pdf")
+    (tree / file).parent.mkdir(exist_ok=True)
+    touch_new = tree / file
+    touch_new.write_text("")
+    touch(touch_new)
+    assert make(tree, "pdf") == []
+
+
+def test_verbs_that_need_no_tex_do_not_wait_for_it(tree):
+    python = tree / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/bin/true")
+    assert make(tree, "verify") == ["python"]
+
+
+def test_parallel_make_does_the_same(tree):
+    assert make(tree, "-j4", "pdf") == ["python with TeX", "render with TeX"]
+    assert make(tree, "-j4", "pdf") == []
+
+
+def date_for_make(tree, **environment):
+    """SOURCE_DATE_EPOCH as make computes it."""
+    done = subprocess.run(
+        ["make", "-s", "--eval=date:; @echo $$SOURCE_DATE_EPOCH", "date"],
+        cwd=tree,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_the_date_is_that_of_a_commit_that_has_the_project(tree, tmp_path):
+    stamp = {f"GIT_{who}_DATE": "1700000000 +0000" for who in ("AUTHOR", "COMMITTER")}
+    stamp |= {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
+
+    def git(*arguments):
+        subprocess.run(
+            ["git", *arguments],
+            cwd=tmp_path,
+            env=os.environ | stamp,
+            check=True,
+            capture_output=True,
+        )
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "of another project")
+    assert date_for_make(tree) == "1500000000"
+    git("add", ".")
+    git("commit", "-m", "with this one")
+    assert date_for_make(tree) == "1700000000"
+    other = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    assert date_for_make(tree, **other) == "1500000000"
+    # and before a render it is said why
+    done = subprocess.run(
+        ["sh", "code/real.sh", "note_a_missing_commit"],
+        cwd=tree,
+        env=os.environ | other,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "The report names no commit" in done.stderr
+    assert "dubious ownership" in done.stderr
+    assert "safe.directory" in done.stderr

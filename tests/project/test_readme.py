@@ -47,7 +47,14 @@ ELSEWHERE = {
         "where there are two GPUs"
     ),
 }
-MADE = {"data/", "dist/", ".build/", "report/hw2.pdf", "runs/bench/"}  # by a command
+MADE = {
+    "data/",
+    "dist/",
+    ".build/",
+    ".build/kept/",
+    "report/hw2.pdf",
+    "runs/bench/",
+}  # by a command
 
 
 def test_every_command_is_tried_or_excepted():

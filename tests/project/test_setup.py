@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hw2.paths import ROOT
 
@@ -24,6 +25,7 @@ TOOLS = (
     "tail",
     "env",
     "printf",
+    "date",
 )
 
 
@@ -175,7 +177,9 @@ def test_an_old_quarto_is_passed_over_and_the_failed_download_remembered(
     calls = (machine / "python-calls").read_text()
     assert calls.count("urlopen(") == 1
     assert (
-        calls.count("-m qmdpdf report/hw2.qmd --reuse .build/results --depends code")
+        calls.count(
+            "-m qmdpdf report/hw2.qmd --reuse .build/results --depends report code"
+        )
         == 2
     )
 
@@ -193,6 +197,106 @@ def test_an_unknown_renderer_is_an_error(machine):
     result = run(machine, "render", RENDERER="word")
     assert result.returncode == 1
     assert "use auto, quarto or pandoc" in result.stderr
+
+
+SETTLED = """\
+case "$2" in
+venv) mkdir -p .venv/bin; cp bin/python3 .venv/bin/python ;;
+pip) exit 0 ;;
+*) case "$1" in code/install.py) echo begin >> python-log; PYTHON ;; esac ;;
+esac
+"""  # Python, its environment and what installs into it
+
+
+def wait_for(file: str) -> str:
+    return f"i=0; while [ ! -e {file} ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done; [ -e {file} ]"
+
+
+def test_tex_and_python_packages_are_installed_at_the_same_time(machine):
+    """Each waits for the other, and so fails where they come one after the other."""
+    for tool in ("sleep", "true", "chmod"):
+        (machine / "bin" / tool).symlink_to(shutil.which(tool))
+    stand_in(machine, "id", "echo 0")
+    both = f"touch python-began; {wait_for('tex-began')} || exit 1"
+    stand_in(machine, "python3", SETTLED.replace("PYTHON", both))
+    tex = "for tool in latexmk lualatex; do printf '#!/bin/sh\\n' > bin/$tool; done"
+    tex += "; printf '#!/bin/sh\\nfor file; do echo $file; done' > bin/kpsewhich"
+    tex += "; chmod +x bin/latexmk bin/lualatex bin/kpsewhich"
+    wait = f"touch tex-began; {wait_for('python-began')} || exit 1"
+    stand_in(machine, "apt-get", f'[ "$1" = update ] || {{ {wait}; {tex}; }}')
+    result = run(machine, "python", WITH_TEX="yes")
+    assert result.returncode == 0, result.stderr
+    for part in ("Python packages", "TeX"):
+        assert f"{part}: installing" in result.stdout
+        assert f"{part}: installed" in result.stdout
+    for made in (".venv/.ready", ".build/tex"):
+        assert (machine / made).exists()
+
+
+def test_tex_that_fails_meanwhile_says_so_and_python_is_ready_all_the_same(machine):
+    for tool in ("sleep", "true"):
+        (machine / "bin" / tool).symlink_to(shutil.which(tool))
+    stand_in(machine, "id", "echo 0")
+    stand_in(machine, "python3", SETTLED.replace("PYTHON", "exit 0"))
+    stand_in(machine, "apt-get", "echo E: no such package >&2; exit 100")
+    result = run(machine, "python", WITH_TEX="yes")
+    assert result.returncode == 0
+    assert "error: apt-get could not install TeX" in result.stderr
+    assert "E: no such package" in result.stderr
+    assert "apt-get install texlive-luatex" in result.stderr
+    assert (machine / ".venv" / ".ready").exists()
+    assert not (machine / ".build" / "tex").exists()
+
+
+def test_packages_that_cannot_be_installed_are_an_error_with_the_remedy(machine):
+    stand_in(machine, "python3", SETTLED.replace("PYTHON", "exit 1"))
+    result = run(machine, "python")
+    assert result.returncode == 1
+    assert "error: the Python packages could not be installed" in result.stderr
+    assert "run make again" in result.stderr
+    assert not (machine / ".venv" / ".ready").exists()
+
+
+def test_quarto_before_any_make_ends_with_words_that_name_it(machine):
+    settings = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))
+    command = settings["project"]["pre-render"]
+    assert command == "sh code/setup.sh installed"  # Quarto runs it in the project
+    result = run(machine, "installed")
+    assert result.returncode == 1
+    assert "run `make pdf` once" in result.stderr
+    (machine / ".venv").mkdir()
+    (machine / ".venv" / ".ready").touch()
+    assert run(machine, "installed").returncode == 0
+
+
+def test_github_runs_the_check_with_the_pinned_quarto_and_keeps_the_pdf():
+    file = ROOT / ".github" / "workflows" / "check.yml"
+    steps = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"]["check"]["steps"]
+    (quarto,) = (step for step in steps if "quarto-actions" in step.get("uses", ""))
+    lock = (ROOT / "code" / "quarto.lock").read_text(encoding="utf-8")
+    assert f"quarto-cli=={quarto['with']['version']} " in lock
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert steps[-1]["with"]["path"] == "report/hw2.pdf"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no Git on this system")
+def test_line_ends_are_those_of_the_repository_whatever_git_is_set_to(tmp_path):
+    for name in (".gitattributes", "code/setup.sh", "figures/fig-t1-std.png"):
+        (tmp_path / "one" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / "one" / name)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (
+        ["-C", "one", "init"],
+        ["-C", "one", "add", "."],
+        ["-C", "one", "commit", "-m", "a"],
+        ["-c", "core.autocrlf=true", "clone", "one", "two"],
+    ):
+        subprocess.run(
+            [*git, *arguments], cwd=tmp_path, check=True, capture_output=True
+        )
+    for name in ("code/setup.sh", "figures/fig-t1-std.png"):
+        assert (tmp_path / "two" / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 def test_the_script_needs_nothing_beyond_posix():

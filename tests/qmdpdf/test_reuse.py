@@ -107,3 +107,46 @@ def test_the_command_line_runs_the_chunks_once(page, tmp_path, capsys):
     assert main(arguments) == 0
     assert "their results are reused" in capsys.readouterr().out
     assert page.with_suffix(".pdf").read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("values.csv", False),
+        ("helper.py", False),
+        ("images/photo.png", False),
+        ("other.qmd", False),
+        ("part/_included.qmd", True),  # its chunks and equations are in the key
+        ("page.pdf", True),
+        ("page_files/figure.png", True),
+        (".hidden", True),
+        ("__pycache__/helper.pyc", True),
+    ],
+)
+def test_what_lies_beside_the_document_belongs_to_the_key(page, name, same):
+    (page.parent / "part").mkdir()
+    (page.parent / "part" / "_included.qmd").write_text("Words.\n")
+    page.write_text(PAGE + "\n{{< include part/_included.qmd >}}\n")
+    before = key(read(page), [page.parent])
+    (page.parent / name).parent.mkdir(exist_ok=True)
+    (page.parent / name).write_text("Other words.\n")
+    assert (key(read(page), [page.parent]) == before) is same
+
+
+def test_results_of_files_that_changed_meanwhile_are_not_kept(
+    page, tmp_path, monkeypatch
+):
+    for stage in ("convert", "publish"):  # no need for LaTeX
+        monkeypatch.setattr(f"qmdpdf.__main__.{stage}", lambda *_: None)
+    module = page.parent / "code" / "a.py"
+    page.write_text(
+        "```{python}\nfrom pathlib import Path\n"
+        f"module = Path({str(module)!r})\n"
+        "if module.read_text() == 'a = 1':\n    module.write_text('a = 2')\n```\n"
+    )
+    arguments = [str(page), "--reuse", str(tmp_path / "kept")]
+    arguments += ["--depends", str(module.parent)]
+    assert main(arguments) == 0
+    assert list((tmp_path / "kept").glob("*.json")) == []
+    assert main(arguments) == 0  # nothing changes any more
+    assert len(list((tmp_path / "kept").glob("*.json"))) == 1

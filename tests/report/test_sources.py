@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hw2 import claims, inspect, pages
+from hw2 import claims, pages, pdf_check
 from hw2.paths import REPORT
 from qmdpdf.source import Line, expand
 
@@ -70,7 +70,7 @@ def test_the_search_for_typed_results_finds_them(tmp_path, text, count):
 
 
 def test_every_label_is_referred_to():
-    assert inspect.unreferenced(expand(REPORT)) == []
+    assert pdf_check.unreferenced(expand(REPORT)) == []
 
 
 def test_every_equation_has_a_claim_and_every_claim_a_label():

@@ -7,9 +7,9 @@ source.
 """
 
 import hashlib
+import http.client
 import os
 import tempfile
-import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,10 @@ def locate(file: DataFile) -> Path:
             path = Path(scratch) / file.name
             try:
                 fetch(path)
-            except (OSError, urllib.error.URLError) as error:
+            except http.client.HTTPException as error:  # no OSError, unlike URLError
+                failures.append(f"{source}: the download was cut, try again: {error!r}")
+                continue
+            except OSError as error:
                 failures.append(f"{source}: {error}")
                 continue
             os.replace(verify(path, file, source), here)

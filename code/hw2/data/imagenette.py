@@ -249,7 +249,8 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
                     case (_, part, folder, _) if (
                         part in COUNTS and folder in CLASSES and path.suffix == ".JPEG"
                     ):
-                        yield str(path), content.extractfile(member).read()
+                        if file := content.extractfile(member):
+                            yield str(path), file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(
             f"{archive} is truncated or no archive ({error}); {_REMEDY}"
@@ -266,8 +267,8 @@ def digest(*parts: Images) -> str:
     """SHA-256 of images and labels."""
     found = hashlib.sha256()
     for part in parts:
-        found.update(part.images.numpy())
-        found.update(part.labels.numpy())
+        found.update(part.images.numpy().data)
+        found.update(part.labels.numpy().data)
     return found.hexdigest()
 
 

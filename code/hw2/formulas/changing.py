@@ -46,6 +46,9 @@ def _changes(
             changed = replace(node, parts=parts)
             if node.kind == "symbol":  # no longer the name that it was
                 changed = replace(changed, value=f"{node.value} changed")
+            elif node.kind == "mean" and i == len(node.parts) - 1:
+                kind, label = node.value  # no longer the mean that it was
+                changed = replace(changed, value=(kind, f"{label} changed"))
             yield what, changed
 
 

@@ -7,9 +7,9 @@ reason.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,10 @@ class Case:
     relation must have, or the last member of an inequality: its derivation by other
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
-    With `define` its left side means from here on what its right side says. `times` is
-    how often the page has it: of two conditions that are written alike, one may have
-    been changed into something that is true. `skip` says why it is not evaluated.
+    With `define` its left side means from here on what its right side says, which may
+    have to be equal to something too. `times` is how often the page has it: of two
+    conditions that are written alike, one may have been changed into something that is
+    true. `skip` says why it is not evaluated.
     """
 
     latex: str
@@ -124,7 +125,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: Counter[str] = Counter()
+        self.used: dict[str, list[str]] = {}
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -151,15 +152,14 @@ class Section:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
         for latex, case in self.cases.items():
-            used = self.used[latex]
-            if not used or (case.times and used != case.times):
-                has = f"has it {used} times, not {case.times}" if used else "has it not"
+            places = self.used.get(latex, [])
+            if not places or case.times not in (0, len(places)):
                 place = f"world of {self.world.section}"
                 findings.append(
                     Finding(
                         Formula(latex, place, self.world.section, ""),
                         SKIPPED,
-                        faults=[f"the world has a case for `{latex}`, the page {has}"],
+                        faults=[self._elsewhere(latex, case, places)],
                     )
                 )
         for name in self.world.defined - set(self.page):
@@ -177,11 +177,27 @@ class Section:
                 self._change(index, finding, part)
         return findings
 
+    def _elsewhere(self, latex: str, case: Case, places: Sequence[str]) -> str:
+        """What is wrong with where the page has the formula of a case."""
+        if places:
+            return (
+                f"the world's case for `{latex}` is about {case.times} of the page's "
+                f"{len(places)}: {', '.join(places)}"
+            )
+        others = {
+            _squeezed(formula.latex): formula.where
+            for formula in self.formulas
+            if _squeezed(formula.latex) not in self.used
+        }
+        near = get_close_matches(latex, others, 1, 0)
+        hint = f"; most like it is `{near[0]}` at {others[near[0]]}" if near else ""
+        return f"the world has a case for `{latex}`, the page has it not{hint}"
+
     def _examine(self, formula: Formula) -> Finding:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used[_squeezed(formula.latex)] += 1
+            self.used.setdefault(_squeezed(formula.latex), []).append(formula.where)
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -198,7 +214,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used[_squeezed(chain.source)] += 1
+                self.used.setdefault(_squeezed(chain.source), []).append(formula.where)
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:
@@ -222,12 +238,10 @@ class Section:
             left, right = chain.members[:2]
             self.page = {**self.page, name: _meaning(left, right)}
             finding.status = DEFINING
-            self.parts.append(
-                (
-                    finding,
-                    self._part(finding, Node("defining", (right,), name), chain, case),
-                )
-            )
+            part = self._part(finding, Node("defining", (right,), name), chain, case)
+            self.parts.append((finding, part))
+            if case and case.equals:
+                self._hold(finding, replace(part, node=right))
             chain = Chain(chain.members[1:], chain.relations[1:], chain.source)
             if not chain.relations:
                 return
@@ -250,11 +264,14 @@ class Section:
             if finding.status == READ:
                 finding.status = EVALUATED
         part = self._part(finding, node, chain, case)
+        self._hold(finding, part)
+        self.parts.append((finding, part))
+
+    def _hold(self, finding: Finding, part: _Part) -> None:
         holds, message, tried = self._holds(part)
         finding.tried += tried
         if not holds:
-            finding.faults.append(f"`{chain.source}` {message}")
-        self.parts.append((finding, part))
+            finding.faults.append(f"`{part.source}` {message}")
 
     def _part(
         self, finding: Finding, node: Node, chain: Chain, case: Case | None
@@ -325,7 +342,8 @@ class Section:
                 message = self._explain(part, case, scope.with_(at), instance, at)
                 return False, message, tried
             outside = case.outside
-            if not outside and part.formula.kind == INLINE and not case.where:
+            own = case.where or case.holds
+            if not outside and part.formula.kind == INLINE and not own:
                 outside = self._beyond(part.written, scope)
             for name, values in outside.items():
                 for item in values(scope) if callable(values) else values:
@@ -418,8 +436,12 @@ class Section:
             return True
 
     def _definition_refuted(self, index: int, part: _Part, node: Node) -> bool:
-        """Whether another definition makes any formula behind it false."""
+        """Whether another definition makes any formula behind it false, or is not what
+        the world says that it must be equal to.
+        """
         name = part.node.value
+        if part.case and part.case.equals and self._refuted(replace(part, node=node)):
+            return True
         meaning = part.page[name]
         changed = meaning.with_body(node)
         pages: dict[int, Any] = {}

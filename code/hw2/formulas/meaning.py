@@ -9,7 +9,6 @@ error.
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -67,6 +66,20 @@ class Space:
         if self.shape or not all(float(size).is_integer() for size in sizes):
             raise FormulaError(f"R has no power {exponent}")
         return Space(tuple(int(size) for size in sizes))
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors with entries in a finite set: Q^n."""
+
+    entries: frozenset[Any]
+    size: int
+
+    def __contains__(self, value: Any) -> bool:
+        if not (_real(value) or isinstance(value, np.ndarray)):
+            raise FormulaError(f"{_short(value)} is no number or vector")
+        found = np.atleast_2d(value)  # a number is a vector with one entry
+        return found.shape == (self.size, 1) and set(found[:, 0]) <= self.entries
 
 
 @dataclass(frozen=True)
@@ -247,6 +260,8 @@ def multiply(a: Any, b: Any) -> Any:
 
 def power(a: Any, b: Any) -> Any:
     a, b = scalar(a), scalar(b)
+    if isinstance(a, frozenset) and isinstance(b, int) and b > 0:
+        return Vectors(a, b)
     if isinstance(a, np.ndarray):
         if not isinstance(b, int | Fraction | float) or float(b) != int(b):
             raise FormulaError(f"a matrix to the power {_short(b)}")
@@ -447,6 +462,8 @@ def _at(base: Any, indices: Sequence[Node], scope: Scope) -> Any:
     nodes: list[Node] = []
     for node in indices:  # A_{ij} has two indices
         nodes += node.parts if node.kind == "mul" else [node]
+    if [node.value for node in nodes].count(r"\cdot") == 1 and np.ndim(base) == 2:
+        return _line(base, nodes, scope)
     found = [value(node, scope) for node in nodes]
     if callable(base):
         return base(*found)
@@ -467,6 +484,21 @@ def _at(base: Any, indices: Sequence[Node], scope: Scope) -> Any:
             raise FormulaError(f"there is no entry {_short(index)} of {size}")
     entry = array[tuple(int(index) - 1 for index in found)]
     return entry.item() if isinstance(entry, np.generic) else entry
+
+
+def _line(matrix: np.ndarray, nodes: Sequence[Node], scope: Scope) -> np.ndarray:
+    """A row A[i, \\cdot] or a column A[\\cdot, j]."""
+    along = [node.value == r"\cdot" for node in nodes].index(True)
+    indices = range(1, matrix.shape[along] + 1)
+    entries = [
+        _at(
+            matrix,
+            [_literal(i) if k == along else n for k, n in enumerate(nodes)],
+            scope,
+        )
+        for i in indices
+    ]
+    return column(entries) if along == 0 else column(entries).T
 
 
 def _add(values: Sequence[Any]) -> Any:
@@ -534,13 +566,19 @@ class ByName:
     def __call__(self, arguments: Sequence[Node], scope: Scope) -> Any:
         if len(arguments) != len(self.names):
             raise FormulaError(f"{len(arguments)} arguments for {len(self.names)}")
+        inner = scope
         for name, node in zip(self.names, arguments, strict=True):
             if node.kind != "symbol" or node.value != name:
-                scope = scope.with_({name: _later(name, node)})
-        return value(self.body, scope)
+                inner = inner.with_({name: _later(name, node, scope)})
+        return value(self.body, inner)
 
 
-def _later(name: str, node: Node) -> Given:
+def _later(name: str, node: Node, caller: Scope) -> Given:
+    """An argument, in which the parameter's own name means what it means to the
+    caller.
+    """
+    if name in caller.bound:
+        return Given(lambda scope: value(node, scope.with_({name: caller.bound[name]})))
     return Given(lambda scope: value(node, scope.without(name)))
 
 
@@ -625,13 +663,20 @@ def _integral(node: Node, scope: Scope) -> float:
         return float(value(body, scope.with_({node.value: x})))
 
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error", integrate.IntegrationWarning)
-            found, error = integrate.quad(
-                integrand, low, high, limit=200, epsabs=1e-10, epsrel=1e-9
+        with np.errstate(all="ignore"):
+            found, error, _, *problems = integrate.quad(
+                integrand,
+                low,
+                high,
+                limit=40,
+                epsabs=1e-10,
+                epsrel=1e-9,
+                full_output=1,
             )
-    except (ValueError, TypeError, integrate.IntegrationWarning) as problem:
+    except (ValueError, TypeError) as problem:
         raise FormulaError(f"an integral without a value: {problem}") from None
+    if problems:
+        raise FormulaError("an integral that does not converge")
     if not math.isfinite(found) or error > 1e-6 * max(1.0, abs(found)):
         raise FormulaError("an integral that does not converge")
     return found
@@ -681,6 +726,22 @@ def _text(node: Node) -> str:
         case "chain" if len(node.parts) == 2:
             return node.value[0].removeprefix("\\").join(map(_text, node.parts))
     raise FormulaError("a mean over something that is no symbol")
+
+
+def _prime(node: Node, scope: Scope) -> Any:
+    """The derivative of what stands in brackets, by the variable that the world names
+    under `'`.
+    """
+    if node.value != 1 or not scope.has("'"):
+        raise FormulaError("a prime behind brackets, and no variable for it")
+    name = scope["'"]
+    if all(inner.value != name for inner in node.walk() if inner.kind == "symbol"):
+        raise FormulaError(f"a derivative by `{name}` of what does not depend on it")
+    return _slope(
+        lambda x: value(node.parts[0], scope.with_({name: x})),
+        float(scope[name]),
+        scope,
+    )
 
 
 def _mean(node: Node, scope: Scope) -> Any:
@@ -823,7 +884,7 @@ _EVALUATE: dict[str, Callable[[Node, Scope], Any]] = {
     "given": _no_value,
     "dots": _no_value,
     "mark": _no_value,
-    "prime": _no_value,
+    "prime": _prime,
 }
 
 

@@ -5,6 +5,7 @@ open: which names are functions (the section's world says so), where the body of
 ends, what a superscript does. What stays ambiguous, such as `1/2 x`, is an error.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -220,6 +221,8 @@ class _Reader:
                     "many", [Tree("list", [Tree("element", [chain])])], sup.meta
                 )
                 return ["star"] * (len(elements[0].children) - 1), rest
+            if re.fullmatch(r"\{\s*\(\s*\d+\s*\)\s*\}", self.source(sup)):
+                return [f"({self.text_of(sup)})"], None  # f^{(1)}
         return [], sup
 
     def full_name(self, item: Tree) -> str:
@@ -340,7 +343,9 @@ class _Reader:
             variable = self.derivative_variable(base)
             body, rest = self.units(rest, item)
             return Node("derivative", (body,), variable), rest
-        if name in MEANS and rest and self.group_kind(rest[0]):
+        group = self.group_kind(rest[0]) if rest else None
+        # P[i, j] is an entry of a matrix
+        if name in MEANS and group and (name, group) != ("P", "bracket"):
             return self.mean(name, item, rest)
         sub, sups, primes = self.scripts(item)
         if (

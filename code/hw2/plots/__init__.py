@@ -2,12 +2,15 @@
 `figures/`.
 """
 
+import base64
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+from IPython.display import display
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
@@ -24,10 +27,14 @@ def use_style() -> None:
     # of the page's
     try:
         from matplotlib_inline.config import InlineBackend
-
-        InlineBackend.instance().print_figure_kwargs = {"bbox_inches": None}
     except ImportError:
-        pass
+        return
+    backend = InlineBackend.instance()
+    # Quarto has set its format past the backend, which would now go back to its own
+    if found := os.environ.get("QUARTO_FIG_FORMAT"):
+        backend.figure_formats = {found}
+    whole: dict[str, Any] = {"bbox_inches": None}
+    backend.print_figure_kwargs = whole
 
 
 def _use_latin_modern() -> None:
@@ -73,4 +80,19 @@ def show(figure: Figure, label: str) -> None:
         figure.set_layout_engine(
             "none"
         )  # it is laid out now, and the other formats have the same layout
-    plt.show()
+    if _formats() == {"pdf"}:  # it is there already, drawing it again would take long
+        content = (FIGURES / f"{label}.pdf").read_bytes()
+        data = {"application/pdf": base64.b64encode(content).decode()}
+        display(data | {"text/plain": str(figure)}, raw=True)
+        plt.close(figure)
+    else:
+        plt.show()
+
+
+def _formats() -> set[str]:
+    """The formats in which figures are shown, where a notebook shows them."""
+    if not plt.get_backend().endswith("inline"):
+        return set()
+    from matplotlib_inline.config import InlineBackend
+
+    return set(InlineBackend.instance().figure_formats)

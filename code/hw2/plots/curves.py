@@ -9,15 +9,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator
+from numpy.typing import ArrayLike
 
+from hw2.intervals import Interval
 from hw2.runs import Run
-from hw2.statistics import Interval
 
 
 def band(
     axes: Axes,
-    x: Sequence[float],
-    curves: Sequence[Sequence[float]],
+    x: ArrayLike,
+    curves: ArrayLike,
     color: str,
     label: str,
     **line: Any,
@@ -25,6 +27,7 @@ def band(
     """The mean of some curves (seeds x points) over x, with a band from the lowest to
     the highest.
     """
+    curves = np.asarray(curves)
     axes.fill_between(
         x,
         np.min(curves, axis=0),
@@ -49,7 +52,9 @@ def loss_and_accuracy(axes: Sequence[Axes], run: Run) -> None:
         for i, part in enumerate(("train", "validation")):
             curves = run.curves[f"{part}_{quantity}"]
             band(panel, epochs(curves), curves, f"C{i}", part)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        whole_epochs = AutoLocator()
+        whole_epochs.set_params(integer=True)
+        panel.xaxis.set_major_locator(whole_epochs)
         panel.set(
             xlabel="epoch",
             ylabel={"loss": "cross-entropy", "accuracy": "accuracy"}[quantity],

@@ -271,25 +271,25 @@ def _curves(
                 for metric in METRICS
             }
             yield f"features, {kind}", noise, [pair[column] for pair in pairs], curves
-    config = NetworkConfig(**widths.config)
+    network = NetworkConfig(**widths.config)
     for kind, x, chosen in (
-        ("width", config.widths, np.s_[:, :, 0, -1]),
-        ("epoch", config.epochs(config.samples[0]), np.s_[:, -1, 0]),
+        ("width", network.widths, np.s_[:, :, 0, -1]),
+        ("epoch", network.epochs(network.samples[0]), np.s_[:, -1, 0]),
     ):
-        for noise in config.noise:
+        for noise in network.noise:
             yield (
                 f"networks, {kind}",
                 noise,
                 x,
                 {m: network_curves(widths, m, noise)[chosen] for m in METRICS},
             )
-    config = NetworkConfig(**samples.config)
-    for noise in config.noise:
+    network = NetworkConfig(**samples.config)
+    for noise in network.noise:
         curves = {
             metric: network_curves(samples, metric, noise)[:, 0, :, -1]
             for metric in METRICS
         }
-        yield "networks, $n$", noise, config.samples, curves
+        yield "networks, $n$", noise, network.samples, curves
 
 
 def _threshold(x: Sequence[float], train: np.ndarray) -> float | None:

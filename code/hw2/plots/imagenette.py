@@ -163,8 +163,8 @@ def noise(runs: Mapping[str, Run]) -> Figure:
     """
     figure, axes = plt.subplots(figsize=(4.6, 2.7))
     for i, (title, run) in enumerate(runs.items()):
-        level, accuracy = run.curves["noise_level"][0], run.curves["noise_accuracy"]
-        band(axes, level, accuracy, f"C{i}", title, marker="o", markersize=3)
+        levels, accuracy = run.curves["noise_level"][0], run.curves["noise_accuracy"]
+        band(axes, levels, accuracy, f"C{i}", title, marker="o", markersize=3)
     for i, level in enumerate(NOISE):
         label = "_" if i else "levels of the assignment"
         axes.axvline(

@@ -4,15 +4,16 @@ worth.
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from hw2.data.magic import FEATURES
+from hw2.intervals import Interval, difference, interval
 from hw2.plots.curves import band, epochs
 from hw2.runs import Run
-from hw2.statistics import Interval, difference, interval
 
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU"}
 MODELS = {
@@ -162,7 +163,7 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
     return "\n".join(rows)
 
 
-def _range(item: Mapping[str, object]) -> str:
+def _range(item: Mapping[str, Any]) -> str:
     if "choices" in item:
         return ", ".join(map(str, item["choices"]))
     return (

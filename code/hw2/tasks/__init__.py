@@ -22,7 +22,7 @@ class Result:
     config: Config
     seeds: list[int]
     curves: dict[str, list[list[float]]]
-    summary: dict[str, float | list[float]]
+    summary: Mapping[str, float | list[float]]
     weights: dict[str, Tensor] = field(default_factory=dict)
     device: torch.device | str = "cpu"  # where it was trained
 

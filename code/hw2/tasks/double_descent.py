@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -379,7 +380,9 @@ class Networks(nn.Module):
             for i, seed in enumerate(seeds):
                 generator = torch.Generator().manual_seed(seed)
                 for layer, scale in zip(self.layers, scales, strict=True):
-                    weight = layer.weight[i * copies : (i + 1) * copies]
+                    weight = layer.get_parameter("weight")[
+                        i * copies : (i + 1) * copies
+                    ]
                     drawn = torch.empty(weight.shape[1:]).normal_(
                         0, scale * (2 / weight.shape[1]) ** 0.5, generator=generator
                     )
@@ -415,7 +418,7 @@ def stack(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Batch:
 
 def build(
     config: NetworkConfig, width: int, seeds: Sequence[int], pixels: int = 64
-) -> training.State:
+) -> training.State[Networks]:
     """Networks of one width for all seeds and noise levels, their optimizer, and a
     generator of batches per seed.
     """
@@ -439,7 +442,9 @@ def squared_loss(output: Tensor, label: Tensor) -> Tensor:
     return (output - one_hot(label, CLASSES)).square().sum(dim=2).mean(dim=1)
 
 
-def train_epoch(state: training.State, data: Batch, size: int) -> list[Tensor]:
+def train_epoch(
+    state: training.State[Networks], data: Batch, size: int
+) -> list[Tensor]:
     """One epoch of all networks; those of a seed see the same batches. Returns each
     step's losses (networks).
     """
@@ -592,7 +597,7 @@ PROMINENCE = (
 
 
 def critical_point(
-    x: Sequence[float], train: Sequence[float], level: float = LEVEL
+    x: ArrayLike, train: ArrayLike, level: float = LEVEL
 ) -> float | None:
     """The interpolation threshold: from there on the training error stays at or below
     `level`.

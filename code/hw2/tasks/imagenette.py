@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -71,7 +71,7 @@ class Config:
     )  # to train on, each for an equal part of the epochs; smaller is quicker
 
     def __post_init__(self) -> None:
-        choices = [
+        choices: list[tuple[str, Collection[str]]] = [
             (self.activation, ACTIVATIONS),
             (self.pooling, POOLINGS),
             (self.optimizer, OPTIMIZERS),
@@ -122,6 +122,9 @@ def unit(images: Tensor) -> Tensor:
 
 class Normalize(nn.Module):
     """Images in [0, 1] to mean 0 and variance 1 in each channel of the training set."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
@@ -370,7 +373,7 @@ class Muon(torch.optim.Optimizer):
         )
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for weight in group["params"]:
                 average = self.state[weight].setdefault(
@@ -438,7 +441,7 @@ def reseed(*numbers: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def build(config: Config, seed: int, data: Images) -> training.State:
+def build(config: Config, seed: int, data: Images) -> training.State[nn.ModuleDict]:
     """Network, average of its weights, optimizer and schedule, on the device of the
     data.
 
@@ -456,9 +459,8 @@ def build(config: Config, seed: int, data: Images) -> training.State:
             f"{config.batch_size}; change either"
         )
     reseed(seed)
-    network = Network(config, data.images).to(
-        data.images.device, memory_format=torch.channels_last
-    )
+    network = Network(config, data.images).to(data.images.device)
+    network = network.to(memory_format=torch.channels_last)
     model = nn.ModuleDict(
         {"network": network, "average": copy.deepcopy(network).requires_grad_(False)}
     )
@@ -503,7 +505,7 @@ def batches(images: int, size: int) -> list[Tensor]:
 
 def step(
     config: Config,
-    state: training.State,
+    state: training.State[nn.ModuleDict],
     forward: Callable[[Tensor], Tensor],
     x: Tensor,
     targets: Tensor,
@@ -530,7 +532,7 @@ def step(
 
 def trainer(
     config: Config, seed: int, data: Images, validation: Images | None = None
-) -> tuple[training.State, Callable[[], dict[str, float]]]:
+) -> tuple[training.State[nn.ModuleDict], Callable[[], dict[str, float]]]:
     """A new training on the device of the data, and what trains one epoch of it and
     returns its numbers.
 
@@ -539,7 +541,8 @@ def trainer(
     """
     device, precision = data.images.device, compute_type(data.images.device)
     state = build(config, seed, data)
-    network = forward = state.model["network"]
+    network = state.model["network"]
+    forward: Callable[..., Tensor] = network
     augment = Augmentation(config.augmentation).to(device)
     if training.world_size() > 1:
         forward = DistributedDataParallel(network, forward_sync_buffers=False)
@@ -599,7 +602,7 @@ def train(
     data: Images,
     validation: Images | None = None,
     checkpoints: Path | None = None,
-) -> tuple[Network, dict[str, list[float]]]:
+) -> tuple[nn.Module, dict[str, list[float]]]:
     """Train a network on the device of the data. Returns it with its averaged weights,
     and its curves over the epochs.
 
@@ -659,7 +662,7 @@ def _digest(config: Config, seed: int, data: Images) -> str:
 
 
 @torch.inference_mode()
-def predict(network: Network, images: Tensor, mirrored: bool = False) -> Tensor:
+def predict(network: nn.Module, images: Tensor, mirrored: bool = False) -> Tensor:
     """Logits (N, 10) in float32, on the CPU, of images (N, 3, 64, 64) in bytes or in
     floats in [0, 1].
 
@@ -687,14 +690,14 @@ def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     ).double().mean().item()
 
 
-def accuracy_of(network: Network, data: Images, mirrored: bool = False) -> float:
+def accuracy_of(network: nn.Module, data: Images, mirrored: bool = False) -> float:
     """Share of right answers."""
     return loss_and_accuracy(predict(network, data.images, mirrored), data.labels)[1]
 
 
 @torch.inference_mode()
 def noisy_accuracy(
-    network: Network, data: Images, levels: Sequence[float], draws: int
+    network: nn.Module, data: Images, levels: Sequence[float], draws: int
 ) -> Tensor:
     """Accuracy (levels, draws) where a N(0, 1) is added to the images in [0, 1], before
     their normalization.
@@ -829,7 +832,7 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
     )
 
 
-def test_numbers(network: Network, data: Images) -> tuple[Tensor, dict[str, float]]:
+def test_numbers(network: nn.Module, data: Images) -> tuple[Tensor, dict[str, float]]:
     """Logits (N, 10), and what is reported of the test set; `noise_..._std` is that
     over the draws of the noise.
     """
@@ -962,12 +965,11 @@ def transforms(base: Config) -> Experiment:
 
 def from_record(config: Mapping[str, Any]) -> Config:
     """A config as it was, from a recorded run."""
-    return Config(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config.items()
-        }
-    )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in config.items()
+    }
+    return Config(**values)
 
 
 def synthetic() -> Images:

@@ -9,7 +9,7 @@ shape, so they train at once, as batched matrix products.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -64,7 +64,7 @@ class Config:
     derived: bool = True  # features of `derive` beside the ten given ones
 
     def __post_init__(self) -> None:
-        choices = [
+        choices: list[tuple[str, Collection[str]]] = [
             (self.activation, ACTIVATIONS),
             (self.initialization, INITIALIZATIONS),
             (self.schedule, ("one_cycle", "constant")),
@@ -250,7 +250,8 @@ class Ensemble(nn.Module):
         super().__init__()
         self.seeds, self.members = len(seeds), config.members
         self.generators = [np.random.default_rng(seed) for seed in seeds]
-        networks, layers, fan_in = len(seeds) * config.members, [], features
+        layers: list[nn.Module] = []
+        networks, fan_in = len(seeds) * config.members, features
         if config.frequencies:
             layers.append(Periodic(networks, features, config.frequencies))
             fan_in = features * (1 + 2 * config.frequencies)
@@ -315,7 +316,7 @@ def loss_function(logits: Tensor, label: Tensor) -> Tensor:
 
 def build(
     config: Config, seeds: Sequence[int], rows: int, features: int
-) -> training.State:
+) -> training.State[Ensemble]:
     """Model, optimizer and schedule for a training set of so many rows. Raises
     ValueError for less than one batch.
     """
@@ -325,7 +326,7 @@ def build(
             "lower batch_size"
         )
     model = Ensemble(config, features, seeds)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {
             "params": [
                 p for name, p in model.named_parameters() if name.endswith("weight")
@@ -341,6 +342,7 @@ def build(
     optimizer = torch.optim.AdamW(
         groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
+    scheduler: torch.optim.lr_scheduler.LRScheduler
     if config.schedule == "one_cycle":
         steps = config.epochs * (rows // config.batch_size)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -351,7 +353,7 @@ def build(
     return training.State(model, optimizer, scheduler, model.generators)
 
 
-def step(state: training.State, x: Tensor, y: Tensor) -> Tensor:
+def step(state: training.State[Ensemble], x: Tensor, y: Tensor) -> Tensor:
     """One step of the optimizer. Returns the logits (networks, rows) before it."""
     logits = state.model(x)
     state.optimizer.zero_grad()
@@ -600,7 +602,8 @@ def initializations(checkpoints: Path) -> Result:
     an optimizer for each.
     """
     frame, split, rest = load()
-    curves, summary = {}, {}
+    curves: dict[str, list[list[float]]] = {}
+    summary: dict[str, list[float]] = {}
     for name, config in INITIALIZED.items():
         data, test = prepare(config, frame, rest, split.test)
         model, found = train(config, SEEDS, data, {"rest": data}, checkpoints)
@@ -623,7 +626,7 @@ def ablations(checkpoints: Path) -> Result:
     return Result(records(ABLATIONS), list(range(8)), {}, summary)
 
 
-def batching(_: Path) -> Result:
+def batching(checkpoints: Path) -> Result:
     """Seconds that one epoch takes for some numbers of networks that train at once: the
     median of three epochs.
     """
@@ -642,7 +645,7 @@ def batching(_: Path) -> Result:
     return Result(asdict(Config()), [0], {}, summary)
 
 
-def describe(_: Path) -> Result:
+def describe(checkpoints: Path) -> Result:
     """What the report shows of the data itself: sizes, first rows, and histograms
     before and after the transforms.
     """
@@ -666,7 +669,8 @@ def describe(_: Path) -> Result:
         )
         for i, name in enumerate(magic.FEATURES):
             column, label = z[split.train, i], y[split.train]
-            edges = np.linspace(*np.quantile(column, (0.005, 0.995)), 41)
+            low, high = np.quantile(column, (0.005, 0.995))
+            edges = np.linspace(low, high, 41)
             curves[f"{transform}_{name}_edges"] = [edges.tolist()]
             for kind, number in magic.LABELS.items():
                 density = np.histogram(column[label == number], edges, density=True)[0]

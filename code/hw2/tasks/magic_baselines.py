@@ -6,6 +6,9 @@ eight folds. They see the features unscaled, for a monotone transform moves no s
 Boosting is tuned twice: on the given features, and with the network's derived ones.
 """
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 from optuna.distributions import (
     BaseDistribution,
@@ -23,7 +26,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from hw2 import searching
 from hw2.data import magic as data
 from hw2.searching import Problem, Setting
-from hw2.tasks import Experiment, Result, magic
+from hw2.tasks import Config, Experiment, Result, magic
 from hw2.tasks.magic_search import result
 
 ESTIMATORS: dict[str, type[ClassifierMixin]] = {
@@ -181,12 +184,20 @@ def tuned(problem: Problem) -> Result:
     return result(problem, searching.search(problem, searching.default_storage()))
 
 
+def _train(problem: Problem, _: Path) -> Result:
+    return tuned(problem)
+
+
+def _canary(problem: Problem, config: Config) -> list[float]:
+    return problem.canary(config["start"])
+
+
 EXPERIMENTS = {
     f"search_{kind}": Experiment(
         config=problem.config(),
         data=data.FILE,
-        train=lambda _, problem=problem: tuned(problem),
-        canary=lambda config, problem=problem: problem.canary(config["start"]),
+        train=partial(_train, problem),
+        canary=partial(_canary, problem),
     )
     for kind, problem in PROBLEMS.items()
 }

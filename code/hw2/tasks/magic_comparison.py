@@ -22,7 +22,8 @@ def compare(checkpoints: Path) -> Result:
     """
     frame, config = magic.load()[0], magic.Config()
     x, y = data.arrays(frame)
-    curves, summary = {"network": []}, {"network": []}
+    curves: dict[str, list[list[float]]] = {"network": []}
+    summary: dict[str, list[float]] = {"network": []}
     for number in SPLITS:
         split = data.split(frame, number)
         rest = np.sort(np.concatenate([split.train, split.validation]))

@@ -19,6 +19,7 @@ from scipy import optimize
 from sympy.polys.matrices import DomainMatrix
 
 from hw2.claims import claim
+from hw2.kept import kept
 
 
 def spectrum(x: np.ndarray) -> np.ndarray:
@@ -98,7 +99,7 @@ class Simulation:
         ) / self.error
 
 
-@cache
+@kept
 def simulate(
     mus: tuple[float, ...],
     sigma_eps: float,
@@ -133,7 +134,7 @@ def sweep() -> tuple[Simulation, ...]:
     return tuple(simulate(mus, sigma_eps, draws=100) for sigma_eps in (0.3, 1.0, 3.0))
 
 
-@cache
+@kept
 def growing_risk(mu: float) -> np.ndarray:
     """Bayes risk for the first 1 to 30 rows of each of 20 random X: shape (20, 30)."""
     shape = (20, 30, GROWING_FEATURES)

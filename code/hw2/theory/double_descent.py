@@ -19,6 +19,7 @@ import numpy as np
 import sympy as sp
 
 from hw2.claims import claim
+from hw2.kept import kept
 from hw2.theory.bayes_risk import bayes_risk, designs, optimal_mu, spectrum
 
 
@@ -198,13 +199,13 @@ SIGMA_W, SIGMA_EPS = (
 )  # of the figure: the noise has a fifth of the labels' variance without it
 
 
-@cache
+@kept
 def over_features(n: int = 40, d: int = 120, draws: int = 25) -> Sweep:
     """More and more features of the teacher, at a fixed number of samples."""
     return sweep([(n, p) for p in _around(n, d)], d, SIGMA_W, SIGMA_EPS, draws)
 
 
-@cache
+@kept
 def over_samples(d: int = 40, largest: int = 120, draws: int = 25) -> Sweep:
     """More and more samples for a student that sees all features: the setting of
     Question 1.

@@ -224,6 +224,8 @@ def nullity(group: frozenset[Tau]) -> int:
     return size**2 - sp.Matrix(np.unique(rows, axis=0)).rank()
 
 
+SHOWN = 8  # indices, in the figure of the patterns
+
 GENERATORS: Mapping[str, Callable[[int], list[Tau]]] = {
     "trivial": lambda size: [tuple(range(size))],
     "cyclic": lambda size: [shift(size)],
@@ -643,7 +645,7 @@ def check_symmetric(formula: sp.Expr) -> bool:
     },
 )
 def check_circulant(
-    depends_on: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    depends_on: Callable[..., np.ndarray],
 ) -> bool:
     return all(
         same_classes(

@@ -18,6 +18,7 @@ import sympy as sp
 from scipy import stats
 
 from hw2.claims import claim
+from hw2.kept import kept
 
 q, d0, d1, d1s, N, T, p = sp.symbols(r"q d_0 d_1 d_1^\star N T p", positive=True)
 epsilon, delta, eta, p_star, p_S = sp.symbols(
@@ -161,7 +162,7 @@ class Case:
         return sp.Rational(self.fewest, self.networks)
 
 
-@cache
+@kept
 def census() -> tuple[Case, ...]:
     """All classes with at most 3^9 networks and d_1 >= 2, for each d_1* < d_1."""
     return tuple(case for sizes in SIZES for case in _cases(*sizes))
@@ -267,14 +268,14 @@ def plane(levels: int = 3, hidden: int = 3, teacher: int = 1) -> World:
     """
     incoming, outgoing = networks(levels, 2, hidden)
     cones = fan(levels, 2)
-    turns = [cones.reshape(-1, 2)]
+    found = [cones.reshape(-1, 2)]
     for one, other in cones:
         a, b = preactivation(incoming, outgoing, np.array([one, other])).T
         a, b = np.abs(np.unique(np.stack([a, b], 1)[a * b < 0], axis=0)).T
-        turns.append(
+        found.append(
             np.outer(a, other) + np.outer(b, one)
         )  # where the linear function between them vanishes
-    turns = np.concatenate(turns)
+    turns = np.concatenate(found)
     turns = np.unique(turns // np.gcd.reduce(turns, axis=1)[:, None], axis=0)
     angle = np.arctan2(turns[:, 1], turns[:, 0])
     turns = turns[np.argsort(angle)]
@@ -369,7 +370,7 @@ class Curve:
     delta: float
 
 
-@cache
+@kept
 def curve(runs: int = 2000) -> Curve:
     """Guess and check for q = 3, d_0 = 2, d_1 = 3 and d_1* = 1, with the bounds at eta
     = delta = 0.05.
@@ -662,7 +663,7 @@ def allowed() -> float:
     return 1 - (1 - SIMULATED[eta]) * (1 - SIMULATED[delta])
 
 
-@cache
+@kept
 def broken(bound: sp.Expr = BOUND, runs: int = 4000) -> dict[str, tuple[int, int]]:
     """In how many of the runs of guess and check the error is not below the bound, for
     two distributions of inputs.
@@ -673,7 +674,7 @@ def broken(bound: sp.Expr = BOUND, runs: int = 4000) -> dict[str, tuple[int, int
         "rare": rare_direction(world, min(max(limit, 0.0), 1.0)),
     }
     return {
-        name: (int((learn(one, SIMULATED[N], runs)[0] >= limit).sum()), runs)
+        name: (int((learn(one, int(SIMULATED[N]), runs)[0] >= limit).sum()), runs)
         for name, one in worlds.items()
     }
 

@@ -8,13 +8,13 @@ mean 0 and std sigma_l. The signal is kept at E[u^2] = 1 in every layer.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import sympy as sp
 from scipy import stats
 
 from hw2.claims import claim
+from hw2.kept import kept
 
 u, a, d, v = (
     sp.Symbol("u", real=True),
@@ -89,7 +89,7 @@ class Convergence:
         return float(stats.kstwobign.median() / math.sqrt(self.samples))
 
 
-@cache
+@kept
 def convergence(
     name: str, widths: tuple[int, ...] = (1, 4, 16, 64, 256), samples: int = 100_000
 ) -> Convergence:

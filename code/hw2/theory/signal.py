@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -24,6 +25,7 @@ WALK = layer * sp.polygamma(1, n / 2)
 CHI = 4 * n / (3 * sp.sqrt(2 * sp.pi * q))
 SATURATION = sp.erfc(sp.atanh(a) / sp.sqrt(2 * q))
 FLOAT32_MAX = torch.finfo(torch.float32).max
+SATURATED = 0.99  # tanh units beyond this are
 
 GRID = np.linspace(
     -12, 12, 4800
@@ -84,7 +86,7 @@ def mean_field(
     )
 
 
-def tanh_saturation(variance: float, threshold: float = 0.99) -> float:
+def tanh_saturation(variance: float, threshold: float = SATURATED) -> float:
     """Predicted share of tanh units beyond the threshold for pre-activations of this
     variance.
     """
@@ -401,7 +403,7 @@ def predictions(
     }
 
 
-def _changed(name: str, **changes: object) -> dict[str, MeanField]:
+def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
     """The predictions with one scheme computed wrongly."""
     return predictions(
         tuple(replace(s, **changes) if s.name == name else s for s in signal.SCHEMES)

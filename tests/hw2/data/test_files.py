@@ -3,6 +3,8 @@ unverified.
 """
 
 import hashlib
+import socket
+import threading
 import urllib.error
 
 import pytest
@@ -75,6 +77,30 @@ def test_a_bad_download_is_refused_and_leaves_nothing(places):
         data.DataError, match="the official source has 3 bytes, expected 13"
     ):
         data.locate(make(lambda path: path.write_bytes(b"bad")))
+    assert list((places / "data").iterdir()) == []
+
+
+def test_a_download_that_is_cut_is_an_error_with_the_remedy(places, monkeypatch):
+    """A chunked answer without its end, which has no length that would tell."""
+
+    def serve(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ngood "
+            )
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("HW2_DATA_MIRROR", url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with pytest.raises(data.DataError, match="was cut, try again") as error:
+            data.locate(make())
+        thread.join()
+    assert f"{url}/set.bin" in str(error.value)
     assert list((places / "data").iterdir()) == []
 
 

@@ -1,8 +1,12 @@
 """The shared style, and figures written where the report and the reader find them."""
 
+from base64 import b64decode
+
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 from hw2 import plots
 from hw2.plots import signal as signal_plots
@@ -50,3 +54,39 @@ def test_bands_stop_where_floats_end():
     median, theory = figure.axes[0].lines[:2]
     assert list(median.get_xdata()) == [1, 2]
     assert list(theory.get_xdata()) == [1, 2, 3]
+
+
+# what Quarto runs before the chunks of each render, also in a kernel that it has kept
+QUARTO = """\
+import os
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+os.environ["QUARTO_FIG_FORMAT"] = "{0}"
+set_matplotlib_formats("{0}")"""
+CHUNK = """\
+import matplotlib.pyplot as plt
+from hw2 import plots
+plots.use_style()
+plots.FIGURES = plots.Path({0!r})
+figure, axes = plt.subplots()
+plots.show(figure, "fig-a")"""
+
+
+def test_figures_have_the_format_that_quarto_asks_for(folder):
+    formats = ["pdf", "pdf", "svg"]  # renders by one kernel
+    cells = [
+        nbformat.v4.new_code_cell(code)
+        for name in formats
+        for code in (QUARTO.format(name), CHUNK.format(str(folder)))
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, kernel_name="python3").execute()
+    shown = [
+        set(output.data) - {"text/plain"}
+        for cell in cells[1::2]
+        for output in cell.outputs
+    ]
+    assert shown == [{"application/pdf"}, {"application/pdf"}, {"image/svg+xml"}]
+    (output,) = cells[1].outputs
+    assert (
+        b64decode(output.data["application/pdf"]) == (folder / "fig-a.pdf").read_bytes()
+    )

@@ -349,15 +349,23 @@ def test_an_epoch_shows_each_image_once_in_the_batches_of_the_seed():
 
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])
 def test_shapes_are_learned(optimizer):
-    easy = {"epochs": 20, "weight_decay": 1e-3, "label_smoothing": 0.0, "dropout": 0.0}
+    # a recipe with which any seed learns all of them, in the second of these epochs:
+    # where only some seeds do, the processor's rounding decides
     config = replace(
         TINY,
+        widths=(8, 16, 32),
+        blocks=(0, 0, 1),
+        pooling="maximum",
         optimizer=optimizer,
-        learning_rate={"sgd": 0.05, "muon": 0.02}[optimizer],
-        **easy,
+        learning_rate=0.02,
+        weight_decay=1e-3,
+        label_smoothing=0.0,
+        dropout=0.0,
+        batch_size=10,
+        epochs=5,
     )
-    trained, curves = imagenette.train(config, 1, shapes(300), shapes(50, seed=1))
-    assert {len(curve) for curve in curves.values()} == {20}
+    trained, curves = imagenette.train(config, 1, shapes(1200), shapes(50, seed=1))
+    assert {len(curve) for curve in curves.values()} == {5}
     assert curves["validation_accuracy"][-1] == 1
     assert curves["train_accuracy"][-1] == 1
     assert curves["train_loss"][-1] < 0.1 < curves["train_loss"][0]

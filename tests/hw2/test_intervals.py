@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hw2.statistics import difference, interval
+from hw2.intervals import difference, interval
 
 
 def test_without_overlap_it_is_students():

@@ -1,0 +1,95 @@
+"""Tests at the same time, each on a core of its own, and processes that begin at
+once.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+# tests compute anew: what a render has kept is not taken for a result of today
+os.environ["HW2_KEEP"] = "0"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # with more threads than cores they wait for each other; read by the first import of
+    # NumPy and PyTorch, here and in the processes that tests start
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+
+# the files that take longest, which begin first: the others then fill what is left
+LONGEST = ("test_submission.py", "test_convert.py", "test_faults.py", "test_main.py")
+# what the processes below need and takes seconds to import
+IMPORTED = (
+    "hw2.data.imagenette",
+    "hw2.claims",
+    "hw2.theory.signal",
+    "hw2.tasks.imagenette",
+    "qmdpdf.__main__",
+    "jupytext",
+    "nbclient",
+)
+PROLOGUE = """
+import os
+for number, file in enumerate(files, 1):
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+os.chdir(folder)
+os.environ.clear()
+os.environ.update(environment)
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return LONGEST.index(item.path.name) if item.path.name in LONGEST else 99
+
+    items.sort(key=place)
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A process that runs a program."""
+
+    process: BaseProcess
+    files: tuple[Path, Path]
+
+    def wait(self, seconds: float = 300) -> CompletedProcess[str]:
+        """What it has printed and its exit status, a signal's as a negative number."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"the process did not end in {seconds} seconds")
+        texts = (file.read_text(encoding="utf-8") for file in self.files)
+        return CompletedProcess(self.process.name, self.process.exitcode, *texts)
+
+
+@pytest.fixture
+def fork(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Path, Mapping[str, str]], Fork]:
+    """Starts programs in processes of their own, in a folder and an environment.
+
+    They are forked off one that has imported what they need, and has done nothing else.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+
+    def start(code: str, folder: Path, environment: Mapping[str, str]) -> Fork:
+        output = tmp_path_factory.mktemp("fork")
+        files = (output / "stdout", output / "stderr")
+        for file in files:
+            file.touch()
+        names = {
+            "__name__": "__main__",
+            "files": [os.fspath(file) for file in files],
+            "folder": os.fspath(folder),
+            "environment": dict(environment),
+        }
+        process = context.Process(target=exec, args=(PROLOGUE + code, names))
+        process.start()
+        return Fork(process, files)
+
+    return start
