@@ -228,7 +228,7 @@ def mean_error(procedure: Callable, n: int) -> float:
     return sum(o.weight * error_on(o["S"])(procedure(o["S"])) for o in training_sets(n))
 
 
-LARGEST = 4
+LARGEST = 3
 LEVELS = (0.0, mean_error(majority, 2), mean_error(majority, 3) * 1.01)
 
 

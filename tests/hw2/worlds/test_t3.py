@@ -1,0 +1,67 @@
+"""Task 3 on the page: its world is right, and errors in it are noticed."""
+
+import pytest
+import torch
+from torch import nn
+
+from hw2 import claims
+from hw2.data.imagenette import Images
+from hw2.formulas.checking import Section
+from hw2.formulas.collecting import collect
+from hw2.paths import REPORT
+from hw2.tasks import imagenette
+from hw2.theory.residual import counted
+from hw2.worlds import t3
+from hw2.worlds.t3 import WORLD
+from qmdpdf.source import Line
+
+PAGE = REPORT.parent / "tasks/_t3-imagenette.qmd"
+
+
+def faults(text: str) -> list[str]:
+    """The faults of the section with this text."""
+    lines = [Line(line, PAGE, i) for i, line in enumerate(text.splitlines(), 1)]
+    findings = Section(WORLD, collect(lines, claims.written)).examine(changes=False)
+    return [fault for finding in findings for fault in finding.faults]
+
+
+def test_no_formula_has_a_fault() -> None:
+    assert faults(PAGE.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (r"$3 \cdot 3 \cdot c c'$", r"$3 \cdot c c'$"),
+        ("$c_0 = 3$", "$c_0 = 1$"),
+        (r"\sum_{i=1}^{S} \left(9 c_{i-1}", r"\sum_{i=0}^{S-1} \left(9 c_{i-1}"),
+        ("10 (c_S + 1)", "10 (c_1 + 1)"),
+        (r"$G = U S V^\top$", "$G = U S V$"),
+        (r"$U V^\top$", r"$V U^\top$"),
+        (r"$a \cdot \mathcal{N}(0, 1)$", r"$\mathcal{N}(0, a)$"),
+    ],
+)
+def test_a_planted_error_is_a_fault(right: str, wrong: str) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert right in text
+    assert faults(text.replace(right, wrong, 1))
+
+
+@pytest.mark.parametrize("name", WORLD.instances)
+def test_parameters_are_those_of_torchvision_s_blocks(name: str) -> None:
+    assert WORLD.instances[name]["P"] == counted(*t3.SIZES[name])
+
+
+def test_the_noise_that_is_added_is_a_times_a_standard_normal_one() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watch(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x.new_zeros(len(x), 10)
+
+    black = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+    data = Images(black, torch.zeros(2, dtype=torch.long))
+    imagenette.noisy_accuracy(Watch(), data, [0.5], 1)
+    assert abs(seen[0].mean()) < 0.02
+    assert abs(seen[0].std() - 0.5) < 0.02
