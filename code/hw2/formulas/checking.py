@@ -7,7 +7,7 @@ reason.
 """
 
 import time
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -51,7 +51,8 @@ class Case:
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
     With `define` its left side means from here on what its right side says. `skip` says
-    why it is not evaluated.
+    why it is not evaluated. `times` is how often the page has it, where one of several
+    could otherwise change unnoticed.
     """
 
     latex: str
@@ -65,6 +66,7 @@ class Case:
     tends: tuple[str, float] | None = None
     define: bool = False
     skip: str = ""
+    times: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: set[str] = set()
+        self.used: Counter[str] = Counter()
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -140,22 +142,14 @@ class Section:
     def examine(self, changes: bool = True) -> list[Finding]:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
-        for latex in self.cases:
-            if latex not in self.used:
-                findings.append(
-                    Finding(
-                        Formula(
-                            latex,
-                            f"world of {self.world.section}",
-                            self.world.section,
-                            "",
-                        ),
-                        SKIPPED,
-                        faults=[
-                            f"the world has a case for `{latex}`, the page has it not"
-                        ],
-                    )
-                )
+        for latex, case in self.cases.items():
+            found = self.used[latex]
+            if not found or case.times not in (None, found):
+                often = "not" if not found else f"{found} times, not {case.times}"
+                message = f"the world has a case for `{latex}`, the page has it {often}"
+                world = f"world of {self.world.section}"
+                formula = Formula(latex, world, self.world.section, "")
+                findings.append(Finding(formula, SKIPPED, faults=[message]))
         for name in self.world.defined - set(self.page):
             findings.append(
                 Finding(
@@ -175,7 +169,7 @@ class Section:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used.add(_squeezed(formula.latex))
+            self.used[_squeezed(formula.latex)] += 1
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -192,7 +186,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used.add(_squeezed(chain.source))
+                self.used[_squeezed(chain.source)] += 1
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:
