@@ -22,6 +22,7 @@ from hw2.formulas.meaning import (
     Law,
     Outcome,
     Scope,
+    Space,
     column,
     equal,
     truth,
@@ -530,6 +531,10 @@ def sharper(p: float) -> float:
     return first * p / (1 + below_ * p)
 
 
+def log_of_rest(p: Any) -> Any:
+    return np.log(1 - p)
+
+
 def simple(p: Any) -> Any:
     """The bound on the logarithm minus the logarithm, also off the real axis."""
     return -p - np.log(1 - p)
@@ -808,6 +813,7 @@ WORLD = World(
         ),
         Case(
             r"d_1^\star < d_1",
+            times=2,
             outside={"d_1^star": lambda s: (s["d_1"], s["d_1"] + 1)},
         ),
         Case(
@@ -818,7 +824,7 @@ WORLD = World(
             r"a_i^\star = 0",
             holds=exactly(indices, lambda s: teacher_neuron(s)[1] == 0),
         ),
-        Case(r"q \ge 3", outside={"q": (1, 2)}),
+        Case(r"q \ge 3", times=2, outside={"q": (1, 2)}),
         Case(
             r"q = 1",
             holds=exactly(
@@ -848,10 +854,12 @@ WORLD = World(
         Case(r"i > d_1^\star", holds=exactly(indices, lambda s: not used(s))),
         Case(
             r"a_i = 0",
+            times=3,
             holds=exactly(networks_and_neurons, lambda s: neuron(s)[1] == 0),
         ),
         Case(
             r"u_i = 0",
+            times=3,
             holds=exactly(networks_and_neurons, lambda s: not neuron(s)[0].any()),
         ),
         Case(
@@ -871,13 +879,14 @@ WORLD = World(
         ),
         Case(
             r"d_1 - d_1^\star",
+            times=2,
             equals=lambda s: prescribed(s, other_part(s), outgoing=True),
         ),
         Case(
             r"d_0 d_1^\star + d_1^\star + (d_1 - d_1^\star) = d_0 d_1^\star + d_1",
             equals=lambda s: round(math.log(1 / of(s).p_matching, s["q"])),
         ),
-        Case(r"1/q", equals=lambda s: Fraction(1, len(s["Q"]))),
+        Case(r"1/q", times=2, equals=lambda s: Fraction(1, len(s["Q"]))),
         Case(
             r"d_0 (d_1 - d_1^\star)",
             equals=lambda s: prescribed(s, None, outgoing=False),
@@ -920,6 +929,20 @@ WORLD = World(
             r"d_1 \ge 2",
             holds=setting("d_1", sorted({size[2] for size in theory.SIZES}), (0, 1)),
         ),
+        # symbols that are results where they stand
+        Case(r"d_0", times=2, equals=lambda s: of(s).networks[0].shape[-1]),
+        Case(r"d_1^\star", times=4, equals=lambda s: of(s).used),
+        Case(r"\eta", times=5, equals=lambda s: s["eta"]),
+        Case(r"\delta", times=4, equals=lambda s: s["delta"]),
+        Case(r"-p_\star", equals=lambda s: s["p_star"] * slope(log_of_rest, 0)),
+        Case(
+            r"\mathbb{R}^{d_0}",
+            equals=lambda s: Space(np.shape(of(s).networks[0][0, 0])),
+        ),
+        Case(
+            r"\pm 1",
+            equals=lambda s: frozenset(int(x) for x in np.unique(np.sign([-2, 3]))),
+        ),
         # part 3
         Case(
             r"t > T",
@@ -929,7 +952,7 @@ WORLD = World(
         ),
         Case(
             r"\lfloor T \rfloor",
-            where={},
+            times=4,
             equals=whole,
         ),
         Case(
@@ -996,6 +1019,7 @@ WORLD = World(
         Case(r"0 < p_\star < 1", outside={"p_star": (0, 1, -0.5, 2)}),
         Case(
             r"1 - \delta",
+            times=4,
             equals=lambda s: 1 - len(s["cal-F"]) * math.exp(-s["b"] * s["N"]),
         ),
         Case(
@@ -1045,6 +1069,7 @@ WORLD = World(
         Case(r"T = \frac{\log \frac{1}{\eta}}{p_\star}", define=True),
         Case(
             r"(1 - \eta)(1 - \delta)",
+            times=3,
             equals=lambda s: (1 - s["eta"]) - s["delta"] * (1 - s["eta"]),
         ),
         Case(
@@ -1079,6 +1104,7 @@ WORLD = World(
         ),
         Case(
             r"t \le \lfloor T \rfloor",
+            times=2,
             holds=exactly(
                 lambda s: [{"t": whole(s) + step} for step in (-1, 0, 1, 2)],
                 lambda s: s["t"] in range(whole(s) + 1),
@@ -1129,10 +1155,11 @@ WORLD = World(
         ),
         Case(
             r"\log (1 - p) \le -p",
-            equals=lambda s: s["p"] * slope(lambda p: np.log(1 - p), 0),
+            equals=lambda s: s["p"] * slope(log_of_rest, 0),
         ),
         Case(
             r"p = 0",
+            times=2,
             holds=exactly(
                 each("p", (0, 0.1, 0.9)), lambda s: math.log1p(-s["p"]) == -s["p"]
             ),
@@ -1220,12 +1247,12 @@ WORLD = World(
             ),
         ),
         # part 5
-        Case(r"q^k", equals=lambda s: of(s).count),
+        Case(r"q^k", times=2, equals=lambda s: of(s).count),
         Case(
             r"\log |\mathcal{F}| = (d_0 d_1 + d_1) \log q",
             bind={"cal-F": Given(lambda s: frozenset(range(of(s).count)))},
         ),
-        Case(r"\log q", equals=lambda s: bits(s) / len(of(s).flat[0])),
+        Case(r"\log q", times=3, equals=lambda s: bits(s) / len(of(s).flat[0])),
         Case(
             r"\log \log \frac{1}{\eta}",
             equals=lambda s: math.log(most_guesses(s)) - matched_bits(s),
