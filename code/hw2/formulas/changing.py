@@ -65,9 +65,9 @@ def _here(
                 yield f"{node.value} -> {other.value}", other
         case "chain":
             for i, relation in enumerate(node.value):
-                for other in RELATIONS.get(relation, ()):
-                    value = (*node.value[:i], other, *node.value[i + 1 :])
-                    yield f"{relation} -> {other}", replace(node, value=value)
+                for sign in RELATIONS.get(relation, ()):
+                    value = (*node.value[:i], sign, *node.value[i + 1 :])
+                    yield f"{relation} -> {sign}", replace(node, value=value)
             for i, part in enumerate(parts):
                 more = Node("add", (part, ONE))
                 yield (

@@ -6,8 +6,7 @@ relation, which has a value and says nothing), or *not evaluated*, with the worl
 reason.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -24,6 +23,7 @@ from hw2.formulas.meaning import (
     Given,
     Outcome,
     Scope,
+    Values,
     equal,
     satisfied,
     truth,
@@ -33,7 +33,6 @@ from hw2.formulas.reading import Chain, FormulaError, Node, read
 
 EVALUATED, DEFINING, READ, SKIPPED = "evaluated", "defining", "read", "not evaluated"
 INEQUALITIES = {"<", ">", r"\le", r"\ge"}
-Values = Sequence[Any] | Callable[[Scope], Sequence[Any]]
 NOTHING = Node("dots")
 KIN = 2  # symbols that one is exchanged for
 
@@ -84,7 +83,7 @@ class World:
     instances: Mapping[str, Mapping[str, Any]]
     functions: frozenset[str] = frozenset()
     defined: frozenset[str] = frozenset()
-    measures: Mapping[str, Callable[[Scope], Sequence[Outcome]]] = field(
+    measures: Mapping[str, Callable[[Scope], Iterable[Outcome]]] = field(
         default_factory=dict
     )
     cases: Sequence[Case] = ()
@@ -354,22 +353,23 @@ class Section:
                     )
                     tried += count
                     if not good:
-                        at = _at({name: item, **at})
-                        return False, f"is meant to be false{at} ({instance})", tried
+                        place = _at({name: item, **at})
+                        return False, f"is meant to be false{place} ({instance})", tried
         return True, "", tried
 
     def _statement(self, node: Node, case: Case) -> Callable[[Scope], bool]:
-        if case.holds:
-            return lambda scope: case.holds(node, scope)
-        if case.tends:
-            return lambda scope: _tends(node, scope, *case.tends)
-        if case.equals is None:
+        holds, tends, equals = case.holds, case.tends, case.equals
+        if holds:
+            return lambda scope: holds(node, scope)
+        if tends:
+            return lambda scope: _tends(node, scope, *tends)
+        if equals is None:
             return lambda scope: truth(node, scope, case.near)
         if node.kind != "chain":
-            return lambda scope: _same(value(node, scope), case.equals(scope), scope)
+            return lambda scope: _same(value(node, scope), equals(scope), scope)
         return lambda scope: (
             truth(node, scope, case.near)
-            and _same(value(node.parts[-1], scope), case.equals(scope), scope)
+            and _same(value(node.parts[-1], scope), equals(scope), scope)
         )
 
     def _beyond(self, node: Node, scope: Scope) -> dict[str, Sequence[Any]]:
@@ -583,8 +583,3 @@ def _show(item: Any) -> str:
     if isinstance(item, np.ndarray):
         return np.array2string(item, precision=6, separator=", ").replace("\n", "")
     return f"{float(item):.10g}" if hasattr(item, "__float__") else repr(item)
-
-
-def timed(section: Section, changes: bool = True) -> tuple[list[Finding], float]:
-    start = time.perf_counter()
-    return section.examine(changes), time.perf_counter() - start

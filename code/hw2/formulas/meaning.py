@@ -188,8 +188,12 @@ class Scope:
         return value
 
 
+# of a free symbol: those to try, or a function of what is bound to them
+Values = Sequence[Any] | Callable[[Scope], Sequence[Any]]
+
+
 def satisfied(
-    statement: Callable[[Scope], bool], scope: Scope, where: Mapping[str, Sequence] = {}
+    statement: Callable[[Scope], bool], scope: Scope, where: Mapping[str, Values] = {}
 ) -> tuple[bool, dict[str, Any], int]:
     """Whether a statement holds for all values of the free symbols that it depends on,
     those in `where` instead of the world's. Returns the first assignment that fails,
@@ -205,13 +209,8 @@ def satisfied(
             values = where.get(needed.name, scope.table[needed.name].inside)
             if callable(values):
                 values = values(scope.with_(assignment))
-            for value in values:
-                bound = (
-                    value(scope.with_(assignment))
-                    if isinstance(value, Given)
-                    else value
-                )
-                if (found := search({**assignment, needed.name: bound})) is not None:
+            for item in values:
+                if (found := search({**assignment, needed.name: item})) is not None:
                     return found
             return None
         except FormulaError as error:
@@ -636,7 +635,9 @@ def _big_sum(node: Node, scope: Scope) -> Any:
         high = value(upper.parts[0], scope)
         if any(not _real(x) or float(x) != int(x) for x in (low, high)):
             raise FormulaError(f"a sum from {_short(low)} to {_short(high)}")
-        ranges = {name: range(int(low), int(high) + 1) for name in names}
+        ranges: dict[str, Iterable[Any]] = {
+            name: range(int(low), int(high) + 1) for name in names
+        }
     else:
         if upper.parts:
             raise FormulaError("a sum to a number needs one to begin at")

@@ -63,7 +63,8 @@ class _Postlex:
     always_accept = ("BAR", "DOUBLE_BAR", "BEGIN_ALIGNED", "END_ALIGNED", "AMP")
 
     def process(self, stream: Iterable[Token]) -> Iterator[Token]:
-        tokens, open_, aligned = list(stream), [], False
+        tokens, aligned = list(stream), False
+        open_: list[str] = []
         for i, token in enumerate(tokens):
             follower = next(
                 (t for t in tokens[i + 1 :] if t.type not in ("AMP", "ROW")), None
@@ -149,6 +150,10 @@ BIG = {"sum", "int", "lim"}
 MINUS_ONE = Node("neg", (Node("number", value=Fraction(1)),))
 
 
+# a tree of the grammar, whose children are trees and tokens
+Parsed = Any
+
+
 class _Reader:
     def __init__(self, latex: str, functions: frozenset[str]):
         self.latex = latex
@@ -165,7 +170,7 @@ class _Reader:
             return f"{font[4:]}-{letters}"  # bb-R, cal-R, bf-w
         return text.removeprefix("\\")
 
-    def base_name(self, tree: Tree) -> str | None:
+    def base_name(self, tree: Parsed) -> str | None:
         if tree.data == "symbol":
             return self.token_name(tree.children[0])
         if tree.data == "accent":
@@ -174,7 +179,7 @@ class _Reader:
                 return f"{tree.children[0][1:]}-{name}"
         return None
 
-    def only_item(self, chain: Tree) -> Tree | None:
+    def only_item(self, chain: Parsed) -> Parsed | None:
         """The single item of a chain that is nothing else."""
         tree = chain
         for data in ("expr", "term", "seq"):
@@ -185,12 +190,12 @@ class _Reader:
                 return None
         return tree.children[0] if len(tree.children) == 1 else None
 
-    def text_of(self, tree: Tree) -> str:
+    def text_of(self, tree: Parsed) -> str:
         """A subscript as a part of a name: without spaces and backslashes."""
         tokens = tree.scan_values(lambda t: isinstance(t, Token))
         return "".join(self.token_name(t) for t in tokens)
 
-    def scripts(self, item: Tree) -> tuple[Tree | None, list[Tree], int]:
+    def scripts(self, item: Parsed) -> tuple[Parsed | None, list[Parsed], int]:
         sub, sups, primes = None, [], 0
         for script in item.children[1:]:
             if script.data == "sub":
@@ -203,7 +208,7 @@ class _Reader:
                 primes += len(script.children[0])
         return sub, sups, primes
 
-    def split_sup(self, sup: Tree) -> tuple[list[str], Tree | None]:
+    def split_sup(self, sup: Parsed) -> tuple[list[str], Parsed | None]:
         """The decorations of a superscript, and what is left to be an exponent."""
         if sup.data == "one":
             token = sup.children[0]
@@ -229,7 +234,7 @@ class _Reader:
                 return [f"({self.text_of(sup)})"], None  # f^{(1)}
         return [], sup
 
-    def full_name(self, item: Tree) -> str:
+    def full_name(self, item: Parsed) -> str:
         base = self.base_name(item.children[0])
         if base is None:
             raise self.error(item, "no name")
@@ -244,19 +249,19 @@ class _Reader:
 
     # --- chains and sums ---
 
-    def error(self, tree: Tree | Token, message: str) -> FormulaError:
+    def error(self, tree: Parsed, message: str) -> FormulaError:
         position = getattr(tree, "start_pos", None)
         if position is None:
             position = getattr(getattr(tree, "meta", None), "start_pos", None)
         return FormulaError(message, position)
 
-    def source(self, tree: Tree) -> str:
+    def source(self, tree: Parsed) -> str:
         meta = tree.meta
         if meta.empty:
             return ""
         return " ".join(self.latex[meta.start_pos : meta.end_pos].split())
 
-    def chain(self, tree: Tree) -> Chain:
+    def chain(self, tree: Parsed) -> Chain:
         members, relations = [], []
         for child in tree.children:
             if isinstance(child, Token):
@@ -267,14 +272,14 @@ class _Reader:
             raise self.error(tree, "begins with a relation")
         return Chain(tuple(members), tuple(relations), self.source(tree))
 
-    def single(self, tree: Tree) -> Node:
+    def single(self, tree: Parsed) -> Node:
         """A chain in braces or bars that is one expression."""
         chain = self.chain(tree)
         if chain.relations:
             raise self.error(tree, "a relation stands where a number belongs")
         return chain.members[0]
 
-    def expr(self, tree: Tree) -> Node:
+    def expr(self, tree: Parsed) -> Node:
         terms, sign = [], "+"
         for child in tree.children:
             if isinstance(child, Token):
@@ -292,7 +297,7 @@ class _Reader:
             return replace(terms[0], source=source)
         return Node("add", tuple(terms), source=source)
 
-    def term(self, tree: Tree) -> Node:
+    def term(self, tree: Parsed) -> Node:
         parts = [child for child in tree.children if not isinstance(child, Token)]
         node = self.seq(parts[0])
         if len(parts) == 1:
@@ -307,12 +312,12 @@ class _Reader:
 
     # --- products: one walk from left to right ---
 
-    def seq(self, tree: Tree) -> Node:
+    def seq(self, tree: Parsed) -> Node:
         node, rest = self.units(list(tree.children), tree)
         assert not rest
         return replace(node, source=self.source(tree))
 
-    def units(self, items: list, tree: Tree) -> tuple[Node, list]:
+    def units(self, items: list, tree: Parsed) -> tuple[Node, list]:
         factors: list[Node] = []
         operators: list[str] = []
         while items:
@@ -402,14 +407,14 @@ class _Reader:
         kind = item.children[0].data
         return str(kind) if kind in ("paren", "bracket") else None
 
-    def arguments(self, item: Tree) -> tuple[list[Node], list]:
+    def arguments(self, item: Parsed) -> tuple[list[Node], list]:
         """What stands in brackets, as nodes; and the exponents behind them."""
         sub, sups, primes = self.scripts(item)
         if sub is not None or primes:
             raise self.error(item, "a subscript or prime behind arguments")
         return self.elements(item.children[0].children[0]), self.exponents(item, sups)
 
-    def elements(self, tree: Tree) -> list[Node]:
+    def elements(self, tree: Parsed) -> list[Node]:
         nodes, separators = [], []
         for child in tree.children:
             if child.data == "lsep":
@@ -432,20 +437,20 @@ class _Reader:
     def pack(self, nodes: list[Node]) -> Node:
         return nodes[0] if len(nodes) == 1 else Node("tuple", tuple(nodes))
 
-    def formula(self, tree: Tree) -> Node:
+    def formula(self, tree: Parsed) -> Node:
         """A chain as a node: an expression, or a statement that is true or false."""
         chain = self.chain(tree)
         if not chain.relations:
             return chain.members[0]
         return Node("chain", chain.members, chain.relations, source=chain.source)
 
-    def group_single(self, base: Tree) -> Node:
+    def group_single(self, base: Parsed) -> Node:
         nodes = self.elements(base.children[0])
         if len(nodes) != 1:
             raise self.error(base, "one expression belongs into these brackets")
         return nodes[0]
 
-    def plain(self, base: Tree) -> Node:
+    def plain(self, base: Parsed) -> Node:
         match base.data:
             case "number":
                 digits = str(base.children[0]).replace("\\,", "")
@@ -497,7 +502,12 @@ class _Reader:
     # --- symbols with scripts ---
 
     def symbol(
-        self, item: Tree, name: str, sub: Tree | None, sups: list[Tree], primes: int
+        self,
+        item: Parsed,
+        name: str,
+        sub: Parsed | None,
+        sups: list[Parsed],
+        primes: int,
     ) -> tuple[Node, list]:
         """A name with its decorations, and its exponents in order."""
         marks, exponents = [], []
@@ -520,7 +530,7 @@ class _Reader:
             node = Node("symbol", (Node("symbol", (), decorated), *subscript), full)
         return node, exponents
 
-    def subscript(self, sub: Tree) -> list[Node]:
+    def subscript(self, sub: Parsed) -> list[Node]:
         if sub.data == "one":
             token = sub.children[0]
             if token.type == "NUMBER":
@@ -530,7 +540,7 @@ class _Reader:
             return [Node("symbol", (), self.token_name(token))]
         return self.elements(sub.children[0])
 
-    def exponent(self, sup: Tree) -> list[Node]:
+    def exponent(self, sup: Parsed) -> list[Node]:
         """The exponents of a superscript such as 2, T or -1."""
         if sup.data == "one":
             token = sup.children[0]
@@ -546,7 +556,7 @@ class _Reader:
             raise self.error(sup, "one exponent belongs into these braces")
         return nodes
 
-    def exponents(self, item: Tree, sups: list[Tree]) -> list[Node]:
+    def exponents(self, item: Parsed, sups: list[Parsed]) -> list[Node]:
         result = []
         for sup in sups:
             decorations, rest = self.split_sup(sup)
@@ -562,14 +572,14 @@ class _Reader:
             node = Node("power", (node, exponent))
         return node
 
-    def powers(self, node: Node, item: Tree, sups: list[Tree], primes: int) -> Node:
+    def powers(self, node: Node, item: Parsed, sups: list[Parsed], primes: int) -> Node:
         if primes:
             node = Node("prime", (node,), primes)
         return self.apply_exponents(node, self.exponents(item, sups))
 
     # --- sums, integrals, limits, means ---
 
-    def big(self, name: str, item: Tree, rest: list) -> tuple[Node, list]:
+    def big(self, name: str, item: Parsed, rest: list) -> tuple[Node, list]:
         sub, sups, _ = self.scripts(item)
         lower = self.subscript(sub) if sub is not None else []
         upper = self.exponents(item, sups)
@@ -599,18 +609,18 @@ class _Reader:
             name, (Node("tuple", tuple(lower)), Node("tuple", tuple(upper)), body)
         ), rest
 
-    def is_derivative(self, frac: Tree) -> bool:
+    def is_derivative(self, frac: Parsed) -> bool:
         above = self.only_item(frac.children[1].children[0])
         return above is not None and self.base_name(above.children[0]) == "partial"
 
-    def derivative_variable(self, frac: Tree) -> str:
+    def derivative_variable(self, frac: Parsed) -> str:
         seq = frac.children[2].children[0].children[0].children[0].children[0]
         items = [c for c in seq.children if not isinstance(c, Token)]
         if len(items) != 2 or self.base_name(items[0].children[0]) != "partial":
             raise self.error(frac, "a derivative is \\frac{\\partial}{\\partial x}")
         return self.full_name(items[1])
 
-    def mean(self, name: str, item: Tree, rest: list) -> tuple[Node, list]:
+    def mean(self, name: str, item: Parsed, rest: list) -> tuple[Node, list]:
         sub, sups, _ = self.scripts(item)
         over = tuple(self.subscript(sub)) if sub is not None else ()
         label = self.text_of(sub) if sub is not None else ""

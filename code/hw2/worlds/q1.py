@@ -6,6 +6,8 @@ outcomes have the means and covariances of the Gaussian vectors.
 from collections.abc import Callable, Sequence
 from functools import cache
 
+from typing import Any
+
 import numpy as np
 
 from hw2.formulas.checking import Case, World
@@ -308,7 +310,7 @@ def instance(rows: list[list[int]]) -> dict[str, object]:
     def drawn(size: int) -> np.ndarray:
         return column(rng.integers(-3, 4, size) + 0.5)
 
-    def normal(mean: object, covariance: object) -> Law:
+    def normal(mean: Any, covariance: Any) -> Law:
         if d > 1 and not (isinstance(covariance, Identity) or np.ndim(covariance)):
             raise ValueError("the covariance is a number")
         return Law("N", (mean, covariance))

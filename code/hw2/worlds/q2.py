@@ -135,11 +135,11 @@ class Class:
     def right(self) -> np.ndarray:
         """Where each network gives the teacher's answer, (networks, inputs)."""
         outputs = self.outputs(np.array([x for x, _ in self.law]))
-        return outputs == outputs[self.teacher]
+        return np.asarray(outputs == outputs[self.teacher])
 
     def fits(self, drawn: tuple[int, ...]) -> np.ndarray:
         """Which networks fit a training set."""
-        return self.right[:, list(drawn)].all(1)
+        return np.asarray(self.right[:, list(drawn)].all(1))
 
     @cached_property
     def p_fits(self) -> dict[tuple[int, ...], Fraction]:
@@ -264,7 +264,9 @@ def given_data(scope: Scope) -> Iterator[Outcome]:
     chance = of(scope).p_fits[scope["S"]]
     for fits in product((True, False), repeat=FIRST):
         weight = math.prod(chance if fit else 1 - chance for fit in fits)
-        yield Outcome(weight, {"t": fits.index(True) + 1 if any(fits) else FIRST + 1})
+        yield Outcome(
+            float(weight), {"t": fits.index(True) + 1 if any(fits) else FIRST + 1}
+        )
 
 
 def many_guesses(scope: Scope) -> Sequence[Outcome]:
@@ -292,8 +294,8 @@ def _many_guesses(known: Class, guesses: int, delta: float) -> list[Outcome]:
     """
     p, outcomes = float(known.p_star), []
     misses = np.cumprod([1.0, *[1 - p] * guesses])
-    for fits, chance in known.fit_chances.items():
-        running, fits = chance, float(fits)
+    for share, chance in known.fit_chances.items():
+        running, fits = float(chance), float(share)
         for t in range(1, guesses + 1):
             found = running * p
             missed = misses[guesses - t]  # by all guesses that follow

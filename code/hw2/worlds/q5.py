@@ -4,7 +4,7 @@ a condition must hold for exactly those weights and permutations for which anoth
 computation, by moving vectors about, says so.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import permutations, product
@@ -115,7 +115,7 @@ class Around:
 
 
 @cache
-def moves(family: Hashable) -> tuple[Move, ...]:
+def moves(family: tuple[tuple[int, ...], ...]) -> tuple[Move, ...]:
     return tuple(Move(tuple(i + 1 for i in tau)) for tau in family)
 
 

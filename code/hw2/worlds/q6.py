@@ -75,7 +75,8 @@ def count(*kinds: type[nn.Module]) -> int:
 def last_map() -> tuple[int, ...]:
     """The sides of VGG-11's last feature map for 224 x 224 pixels."""
     with torch.device("meta"):
-        return tuple(network().features(torch.empty(1, 3, 224, 224)).shape[2:])
+        features: torch.nn.Module = network().features  # type: ignore[assignment]
+        return tuple(features(torch.empty(1, 3, 224, 224)).shape[2:])
 
 
 def positions(scope: Scope) -> list[int]:

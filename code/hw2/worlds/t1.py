@@ -212,9 +212,9 @@ def deviation_of(scope: Scope) -> Callable[[float], float]:
     """The standard deviation of the units of a layer, from an input of variance 1."""
     n, name = scope["n"], scope["activation"]
 
-    def at(layer: int) -> float:
+    def at(layer: float) -> float:
         square, mean = 1.0, 0.0
-        for _ in range(layer):
+        for _ in range(int(layer)):
             q = variance_of_weights(scope) * unit_gain(n, n) * square
             mean, square, _ = moments(name, q)
         return math.sqrt(square - mean**2)

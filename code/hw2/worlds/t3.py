@@ -39,8 +39,10 @@ def network(name: str) -> imagenette.Network:
 
 def stages(name: str) -> dict[str, object]:
     """What the network's own modules say of its stages."""
-    channels, blocks = {}, {}
-    for number, stage in enumerate(network(name).stages, start=1):
+    channels: dict[int, int] = {}
+    blocks: dict[int, int] = {}
+    stages: Any = network(name).stages
+    for number, stage in enumerate(stages, start=1):
         (layer,) = (m for m in stage if isinstance(m, torch.nn.Conv2d))
         channels |= {number - 1: layer.in_channels, number: layer.out_channels}
         blocks[number] = sum(isinstance(m, imagenette.Residual) for m in stage)
