@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import sympy as sp
 
 from hw2 import kept, pages
+from hw2.paths import REPORT
 
 Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
@@ -215,35 +216,37 @@ def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
 
     That raises ClaimError where the process did not come to an end.
     """
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from hw2 import claims; claims.tell(sys.argv[1:])",
-        *labels,
+    code = "import sys; from hw2 import claims; claims.tell(sys.argv[1:])"
+    found = _elsewhere(["-c", code, *labels], "examines claims")
+    return lambda: [
+        Verdict(registry()[label], tuple(faults), *numbers)
+        for label, faults, *numbers in found()
     ]
+
+
+def _elsewhere(arguments: Sequence[str], does: str) -> Callable[[], list]:
+    """Begin a Python process. Returns what waits for the JSON that it prints, and raises
+    ClaimError where it did not come to an end.
+    """
     path = os.pathsep.join(filter(None, sys.path))
     process = subprocess.Popen(
-        command,
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
 
-    def wait() -> list[Verdict]:
+    def wait() -> list:
         output, errors = process.communicate()
         if process.returncode:
             reason = errors.strip().splitlines()[-1:] or [
                 f"status {process.returncode}"
             ]
             raise ClaimError(
-                f"the process that examines claims has failed ({reason[0]}); try `make "
-                "verify`"
+                f"the process that {does} has failed ({reason[0]}); try `make verify`"
             )
-        return [
-            Verdict(registry()[label], tuple(faults), *numbers)
-            for label, faults, *numbers in json.loads(output)
-        ]
+        return json.loads(output)
 
     return wait
 
@@ -293,6 +296,26 @@ def _others() -> Callable[[], list[Verdict]]:
 
 
 @cache
+def _formulas() -> Callable[[], list]:
+    """All formulas of the page, in another process: what is wrong, and a summary."""
+    code = "from hw2.formulas import report; report.tell()"
+    return _elsewhere(["-c", code], "judges formulas")
+
+
+@cache
+def formulas() -> str:
+    """How many formulas of the report are evaluated. Raises ClaimError where one is not
+    true, which stops the render. In a notebook without the sources nothing is judged.
+    """
+    if not pages.places():
+        return ""
+    faults, summary = _formulas()()
+    if faults:
+        raise ClaimError("\n".join(faults))
+    return summary
+
+
+@cache
 def verdicts() -> tuple[Verdict, ...]:
     """All verdicts, for the report. Raises ClaimError where anything is wrong, which
     stops the render.
@@ -333,19 +356,37 @@ def ticks() -> None:
     """Print LaTeX that puts a tick beside every equation and theorem of a claim (see
     report/preamble.tex).
 
-    Begins to examine the claims, while the next chunks run. Where one does not hold,
-    `verdicts` stops the render, so that no report has a tick too many. The report calls
-    this first, and it starts anew: Quarto may keep a kernel, with its caches, for the
-    next render.
+    Begins to judge the formulas and to examine the claims, while the next chunks run.
+    Where one does not hold, `formulas` or `verdicts` stop the render, so that no report
+    has a tick too many. A theorem whose words have changed since they were sealed gets
+    none. The report calls this first, and it starts anew: Quarto may keep a kernel, with
+    its caches, for the next render.
     """
-    for cached in (pages.places, _others, verdicts):
+    for cached in (pages.places, _formulas, formulas, _others, verdicts):
         cached.cache_clear()
+    if pages.places():
+        _formulas()
     _others()
+    changed = unsealed()
     print(
         "\n```{=latex}\n"
-        + "\n".join(rf"\verified{{{label}}}" for label in in_order())
+        + "\n".join(
+            rf"\verified{{{label}}}" for label in in_order() if label not in changed
+        )
         + "\n```\n"
     )
+
+
+def unsealed() -> set[str]:
+    """The theorems whose words are not as they were sealed. In a notebook without the
+    sources there are none.
+    """
+    if not pages.places():
+        return set()
+    from hw2 import seals
+    from qmdpdf.source import expand
+
+    return {sentence.label for sentence, _ in seals.broken(expand(REPORT))} - {""}
 
 
 PARTS = {"q": "Question", "t": "Task"}

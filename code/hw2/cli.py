@@ -9,9 +9,11 @@ import io
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 GOOD, BAD = "\N{CHECK MARK}", "\N{BALLOT X}"
 KEY = "an experiment, such as magic/final, or a task, such as magic; without one, all"
@@ -21,14 +23,96 @@ STORAGE = (
 )
 
 
-def verify(only: str, anew: bool = False) -> int:
-    """Check all claims, print a table, return 1 if anything is wrong.
+def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
+    """Judge all formulas of the page and check all claims, print two tables, return 1 if
+    anything is wrong.
 
-    A claim is not checked again where it, its code and the page are as they were when
-    it was found to hold, unless all are to be checked `anew`.
+    What was judged before is not judged again where page, code and versions are as they
+    were, unless all is to be checked `anew`. With `survivors` the wrong versions that no
+    instance refutes are listed too.
     """
     if anew:
         os.environ["HW2_KEEP"] = "0"
+    from hw2 import claims
+
+    start = time.perf_counter()
+    faults = claims.unclaimed(only) + _labels_and_seals(only)
+    judged, more = _verify_formulas(only, survivors)
+    found, others = _verify_claims(only)
+    faults += more + others
+    if not judged and not found and not faults:
+        message = (
+            f"nothing matches {only!r}; give a section such as q6, or a whole label"
+        )
+        return _fail(message)
+    print(f"{time.perf_counter() - start:.1f} s")
+    for fault in faults:
+        _fail(fault)
+    return 1 if faults else 0
+
+
+def _labels_and_seals(only: str) -> list[str]:
+    """Labels that are defined twice or referred to and not there, and wordings that have
+    changed since they were sealed.
+    """
+    from hw2 import pdf_check, seals
+    from hw2.formulas.collecting import section_of
+    from hw2.paths import REPORT
+    from qmdpdf.source import expand
+
+    lines = expand(REPORT)
+    broken = [
+        message
+        for sentence, message in seals.broken(lines)
+        if not only or section_of(sentence.where) == only
+    ]
+    return pdf_check.repeated_labels(lines) + pdf_check.unknown(lines) + broken
+
+
+def _verify_formulas(only: str, survivors: bool) -> tuple[list[Any], list[str]]:
+    """The sections' findings, printed as a table, and what is wrong."""
+    from hw2.formulas import report
+
+    header = (
+        f"{'':2}{'section':<8} {'formulas':>8} {'evaluated':>9} {'defining':>8} "
+        f"{'read':>5} {'not':>4} {'wrong versions refuted':>24} {'seconds':>8}  instances"
+    )
+    print(header + "\n" + "-" * len(header))
+    found, faults = [], []
+    for judged in report.judge_all(only):
+        found.append(judged)
+        faults += report.faults([judged])
+        counts = [
+            judged.count(status)
+            for status in (
+                report.EVALUATED,
+                report.DEFINING,
+                report.READ,
+                report.SKIPPED,
+            )
+        ]
+        made = sum(finding.changed for finding in judged.findings)
+        left = sum(len(finding.survivors) for finding in judged.findings)
+        print(
+            f"{BAD if report.faults([judged]) else GOOD} {judged.section or '-':<8} "
+            f"{len(judged.findings):>8} {counts[0]:>9} {counts[1]:>8} {counts[2]:>5} "
+            f"{counts[3]:>4} {f'{made - left:,} of {made:,}':>24} "
+            f"{judged.seconds:>8.2f}  {judged.how}",
+            flush=True,
+        )
+        for finding in judged.findings:
+            if finding.status == report.SKIPPED and not finding.faults:
+                print(f"  not evaluated: {finding.formula.where}: {finding.reason}")
+            for survivor in finding.survivors if survivors else ():
+                print(f"  survives: {finding.formula.where}: {survivor}")
+    print("-" * len(header))
+    if found:
+        print(f"{report.summary(found)}\n{report.wrong_versions(found)}\n")
+    return found, faults
+
+
+def _verify_claims(only: str) -> tuple[list[Any], list[str]]:
+    """The verdicts on the claims, printed as a table, and what is wrong."""
     from hw2 import claims
 
     header = (
@@ -36,7 +120,7 @@ def verify(only: str, anew: bool = False) -> int:
         f"{'seconds':>8}"
     )
     print(header + "\n" + "-" * len(header))
-    found, faults = [], claims.unclaimed(only)
+    found, faults = [], []
     for verdict in claims.examine_all(only):
         item = verdict.claim
         found.append(verdict)
@@ -51,15 +135,6 @@ def verify(only: str, anew: bool = False) -> int:
         )
         print(f"{'':29}by {item.method}; {item.domain}", flush=True)
         faults += [f"{item.label}: {fault}" for fault in verdict.faults]
-    if not found and not faults:
-        print(
-            (
-                f"no claim matches {only!r}; labels look like eq-q6-conv, give q6 or a "
-                "whole label"
-            ),
-            file=sys.stderr,
-        )
-        return 1
     tied = sum(verdict.tie != "no" for verdict in found)
     mutants = (
         f"{sum(v.refuted for v in found)} of "
@@ -67,16 +142,33 @@ def verify(only: str, anew: bool = False) -> int:
     )
     print("-" * len(header))
     print(f"{sum(v.holds for v in found)} of {len(found)} claims hold, {mutants}, "
-          f"{tied} tied to the page's equation, "
-          f"{sum(v.seconds for v in found if not v.kept):.1f} s")  # fmt: skip
+          f"{tied} tied to the page's equation")  # fmt: skip
     if kept := sum(v.kept for v in found):
         print(
             f"kept: {kept} were checked before, with the same code, page and versions; "
             "make verify ANEW=1 checks them again"
         )
-    for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+    return found, faults
+
+
+def seal() -> int:
+    """Seal the wordings of the report as they are, and print what has changed."""
+    from hw2 import seals
+    from hw2.paths import REPORT
+    from qmdpdf.source import QmdError, expand
+
+    try:
+        difference = seals.seal(expand(REPORT))
+    except (OSError, QmdError, ValueError) as error:
+        return _fail(error)
+    for line in difference:
+        print(line)
+    print(
+        f"{seals.SEALED}: {len(difference)} lines changed"
+        if difference
+        else "unchanged"
+    )
+    return 0
 
 
 def inspect_pdf(pdf: Path) -> int:

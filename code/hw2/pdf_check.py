@@ -16,6 +16,7 @@ from hw2.paths import REPORT
 from qmdpdf.source import Line, expand
 
 HEADING = re.compile(r"^#{1,3} (.+?)\s*(\{.*\})?\s*$")
+REFERENCE = re.compile(r"@((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
 LABEL = re.compile(r"(?:\{#|label:\s*)((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
 CAPTION = re.compile(r"^(?:Figure|Table)\s+\d+(?=:)", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+\.(?:png|jpe?g))\)", re.IGNORECASE)
@@ -136,6 +137,18 @@ def repeated_labels(lines: list[Line]) -> list[str]:
         f"{places[1]}: the label {label} is defined again, first at {places[0]}"
         for label, places in found.items()
         if len(places) > 1
+    ]
+
+
+def unknown(lines: list[Line]) -> list[str]:
+    """A message for each reference to a label that is not there."""
+    labels = {label for line in lines for label in LABEL.findall(line.text)}
+    labels |= set(pages.find_places(lines))
+    return [
+        f"{line.where}: unknown reference @{label}; nothing has this label"
+        for line in lines
+        for label in REFERENCE.findall(line.text)
+        if label not in labels and re.sub(r"-\d+$", "", label) not in labels
     ]
 
 

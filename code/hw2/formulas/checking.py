@@ -139,11 +139,10 @@ class Section:
     ) -> Scope:
         """Where the formulas of an instance are evaluated, with what `page` defines."""
         page = self.page if page is None else page
-        key = (instance, id(page))
-        if key not in self.tables:
-            table = {**self.world.instances[instance], **page}
-            self.tables[key] = (table, page)
-        return Scope(self.tables[key][0], self.world.measures, memo=memo)
+        table = {**self.world.instances[instance], **page}
+        if memo is not None:  # which tells tables apart by their identity
+            table = self.tables.setdefault((instance, id(page)), table)
+        return Scope(table, self.world.measures, memo=memo)
 
     # --- all formulas ---
 
@@ -411,7 +410,9 @@ class Section:
     # --- wrong versions ---
 
     def _change(self, index: int, finding: Finding, part: _Part) -> None:
-        memo: dict[Any, Any] = {}
+        self.tables.clear()
+        # of the members of the formula itself, which its wrong versions share
+        memo: dict[Any, Any] = {id(member): {} for member in part.node.parts}
         for what, node in self._versions(part):
             finding.changed += 1
             if part.node.kind == "defining":

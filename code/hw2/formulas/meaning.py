@@ -949,17 +949,16 @@ def _member(node: Node, i: int, scope: Scope) -> Any:
         if not scope.has(f"law {part.value}"):
             raise FormulaError(f"`{part.value}` has no law here")
         return scope[f"law {part.value}"]
-    if scope.memo is None:
+    if scope.memo is None or id(part) not in scope.memo:
         return value(part, scope)
-    bound = tuple((name, id(item)) for name, item in scope.bound.items())
-    key = (id(part), id(scope.table), bound)
-    if key not in scope.memo:
+    known = scope.memo[id(part)]
+    key = (id(scope.table), *((name, id(item)) for name, item in scope.bound.items()))
+    if key not in known:
         loose, scope.loose[0] = scope.loose[0], False
         found = value(part, scope)
         # what the key names by its identity has to stay
-        kept = (part, scope.table, tuple(scope.bound.values()))
-        scope.memo[key] = (found, scope.loose[0], kept)
+        known[key] = (found, scope.loose[0], tuple(scope.bound.values()))
         scope.loose[0] = loose
-    found, loose, _ = scope.memo[key]
+    found, loose, _ = known[key]
     scope.loose[0] |= loose
     return found

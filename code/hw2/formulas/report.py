@@ -1,6 +1,7 @@
 """All formulas of the report, judged section by section, several at a time."""
 
 import importlib
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,14 @@ from hw2.formulas.checking import (
     Section,
     World,
 )
-from hw2.formulas.collecting import DISPLAY, PRINTED, Formula, collect
+from hw2.formulas.collecting import (
+    CAPTION,
+    DISPLAY,
+    INLINE,
+    PRINTED,
+    Formula,
+    collect,
+)
 from hw2.paths import REPORT
 from hw2.worlds import SECTIONS
 
@@ -110,18 +118,59 @@ def summary(all_of: Sequence[Judged]) -> str:
     """How many formulas there are and what became of them, in one sentence."""
     findings = [finding for judged in all_of for finding in judged.findings]
     shown = [finding for finding in findings if finding.formula.kind in SHOWN]
+    related = [finding for finding in findings if finding.relations]
 
     def of(group: Sequence[Finding], *status: str) -> int:
         return sum(finding.status in status for finding in group)
 
-    related = [finding for finding in findings if finding.relations]
-    changed = sum(finding.changed for finding in findings)
-    survivors = sum(len(finding.survivors) for finding in findings)
     return (
-        f"{len(findings)} formulas, {len(shown)} of them displayed; "
-        f"{of(findings, EVALUATED)} evaluated, {of(findings, DEFINING)} defining, "
-        f"{of(findings, READ)} only read, {of(findings, SKIPPED)} not evaluated; "
-        f"{len(related)} with a relation {of(related, EVALUATED, DEFINING)} are "
-        f"evaluated or defining; {changed - survivors:,} of {changed:,} wrong "
-        "versions refuted"
+        f"of {len(shown)} displayed formulas {of(shown, EVALUATED)} are evaluated and "
+        f"{of(shown, DEFINING)} define symbols; of all {len(related)} formulas with a "
+        f"relation {of(related, EVALUATED)} are evaluated and {of(related, DEFINING)} "
+        f"define symbols, {of(related, SKIPPED)} are not evaluated; "
+        f"{of(findings, READ)} more are names and expressions, which have a meaning and "
+        "state nothing"
     )
+
+
+def wrong_versions(all_of: Sequence[Judged]) -> str:
+    """How many wrong versions of the formulas were made, and how many are refuted."""
+
+    def refuted(kinds: Sequence[str]) -> str:
+        group = [
+            finding
+            for judged in all_of
+            for finding in judged.findings
+            if finding.formula.kind in kinds
+        ]
+        made = sum(finding.changed for finding in group)
+        left = sum(len(finding.survivors) for finding in group)
+        return f"{made - left:,} of {made:,}" + (
+            f" ({1 - left / made:.1%})" if made else ""
+        )
+
+    return (
+        f"wrong versions made by machine and refuted: {refuted(SHOWN)} of displayed "
+        f"formulas, {refuted((INLINE, CAPTION))} of those in the text"
+    )
+
+
+# --- for the render ---
+
+
+def tell() -> None:
+    """Judge all formulas and print what was found as JSON, for the process that has begun
+    this one. Their wrong versions are left to `make verify`.
+    """
+    found = [judge(section, group, False) for section, group in formulas().items()]
+    print(json.dumps([faults(found), summary(found)]))
+
+
+def faults(found: Sequence[Judged]) -> list[str]:
+    """What is wrong, with file and line."""
+    return [
+        f"{finding.formula.where}: {fault}"
+        for judged in found
+        for finding in judged.findings
+        for fault in finding.faults
+    ]

@@ -5,7 +5,6 @@ outcomes have the means and covariances of the Gaussian vectors.
 
 from collections.abc import Callable, Sequence
 from functools import cache
-
 from typing import Any
 
 import numpy as np
