@@ -7,9 +7,10 @@ reason.
 """
 
 import time
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ class Case:
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
     With `define` its left side means from here on what its right side says, which may
-    have to be equal to something too. `skip` says why it is not evaluated.
+    have to be equal to something too. `times` is how often the page has it, where that
+    counts. `skip` says why it is not evaluated.
     """
 
     latex: str
@@ -64,6 +66,7 @@ class Case:
     bind: Mapping[str, Any] = field(default_factory=dict)
     tends: tuple[str, float] | None = None
     define: bool = False
+    times: int = 0
     skip: str = ""
 
 
@@ -121,7 +124,8 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: set[str] = set()
+        self.used: Counter[str] = Counter()
+        self.plain: list[Formula] = []  # they have no case
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -140,22 +144,9 @@ class Section:
     def examine(self, changes: bool = True) -> list[Finding]:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
-        for latex in self.cases:
-            if latex not in self.used:
-                findings.append(
-                    Finding(
-                        Formula(
-                            latex,
-                            f"world of {self.world.section}",
-                            self.world.section,
-                            "",
-                        ),
-                        SKIPPED,
-                        faults=[
-                            f"the world has a case for `{latex}`, the page has it not"
-                        ],
-                    )
-                )
+        for latex, case in self.cases.items():
+            if self.used[latex] != case.times if case.times else not self.used[latex]:
+                findings.append(self._missing(latex, case))
         for name in self.world.defined - set(self.page):
             findings.append(
                 Finding(
@@ -171,11 +162,24 @@ class Section:
                 self._change(index, finding, part)
         return findings
 
+    def _missing(self, latex: str, case: Case) -> Finding:
+        """The fault of a case that the page does not have, or not so often."""
+        section = self.world.section
+        nowhere = Formula(latex, f"world of {section}", section, "")
+        message = f"the world has a case for `{latex}`, the page has it not"
+        if self.used[latex]:
+            often = f"{self.used[latex]} times, not {case.times}"
+            message = f"the page has `{latex}` {often}"
+        like = {formula.latex: formula.where for formula in self.plain}
+        for near in get_close_matches(latex, like, 1, 0.0):
+            message += f"; it is like `{near}` at {like[near]}"
+        return Finding(nowhere, SKIPPED, faults=[message])
+
     def _examine(self, formula: Formula) -> Finding:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used.add(_squeezed(formula.latex))
+            self.used[_squeezed(formula.latex)] += 1
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -189,10 +193,13 @@ class Section:
             at = "" if error.position is None else f", column {error.position + 1}"
             finding.faults.append(f"`{formula.latex}`{at}: {error}")
             return finding
+        cased = {_squeezed(chain.source) for chain in chains} & set(self.cases)
+        if not whole and not cased:
+            self.plain.append(formula)
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used.add(_squeezed(chain.source))
+                self.used[_squeezed(chain.source)] += 1
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:
