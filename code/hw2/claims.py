@@ -225,8 +225,8 @@ def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
 
 
 def _elsewhere(arguments: Sequence[str], does: str) -> Callable[[], list]:
-    """Begin a Python process. Returns what waits for the JSON that it prints, and raises
-    ClaimError where it did not come to an end.
+    """Begin a Python process. Returns what waits for the JSON that it prints, and
+    raises ClaimError where it did not come to an end.
     """
     path = os.pathsep.join(filter(None, sys.path))
     process = subprocess.Popen(
@@ -359,8 +359,8 @@ def ticks() -> None:
     Begins to judge the formulas and to examine the claims, while the next chunks run.
     Where one does not hold, `formulas` or `verdicts` stop the render, so that no report
     has a tick too many. A theorem whose words have changed since they were sealed gets
-    none. The report calls this first, and it starts anew: Quarto may keep a kernel, with
-    its caches, for the next render.
+    none. The report calls this first, and it starts anew: Quarto may keep a kernel,
+    with its caches, for the next render.
     """
     for cached in (pages.places, _formulas, formulas, _others, verdicts):
         cached.cache_clear()

@@ -24,12 +24,12 @@ STORAGE = (
 
 
 def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
-    """Judge all formulas of the page and check all claims, print two tables, return 1 if
-    anything is wrong.
+    """Judge all formulas of the page and check all claims, print two tables, return 1
+    if anything is wrong.
 
     What was judged before is not judged again where page, code and versions are as they
-    were, unless all is to be checked `anew`. With `survivors` the wrong versions that no
-    instance refutes are listed too.
+    were, unless all is to be checked `anew`. With `survivors` the wrong versions that
+    no instance refutes are listed too.
     """
     if anew:
         os.environ["HW2_KEEP"] = "0"
@@ -52,8 +52,8 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
 
 
 def _labels_and_seals(only: str) -> list[str]:
-    """Labels that are defined twice or referred to and not there, and wordings that have
-    changed since they were sealed.
+    """Labels that are defined twice or referred to and not there, and wordings that
+    have changed since they were sealed.
     """
     from hw2 import pdf_check, seals
     from hw2.formulas.collecting import section_of
@@ -75,7 +75,8 @@ def _verify_formulas(only: str, survivors: bool) -> tuple[list[Any], list[str]]:
 
     header = (
         f"{'':2}{'section':<8} {'formulas':>8} {'evaluated':>9} {'defining':>8} "
-        f"{'read':>5} {'not':>4} {'wrong versions refuted':>24} {'seconds':>8}  instances"
+        f"{'read':>5} {'not':>4} {'wrong versions refuted':>24} {'seconds':>8}  "
+        "instances"
     )
     print(header + "\n" + "-" * len(header))
     found, faults = [], []

@@ -128,7 +128,8 @@ def summary(all_of: Sequence[Judged]) -> str:
         f"{of(shown, DEFINING)} define symbols; of all {len(related)} formulas with a "
         f"relation {of(related, EVALUATED)} are evaluated and {of(related, DEFINING)} "
         f"define symbols, {of(related, SKIPPED)} are not evaluated; "
-        f"{of(findings, READ)} more are names and expressions, which have a meaning and "
+        f"{of(findings, READ)} more are names and expressions, which have a meaning "
+        "and "
         "state nothing"
     )
 
@@ -159,8 +160,8 @@ def wrong_versions(all_of: Sequence[Judged]) -> str:
 
 
 def tell() -> None:
-    """Judge all formulas and print what was found as JSON, for the process that has begun
-    this one. Their wrong versions are left to `make verify`.
+    """Judge all formulas and print what was found as JSON, for the process that has
+    begun this one. Their wrong versions are left to `make verify`.
     """
     found = [judge(section, group, False) for section, group in formulas().items()]
     print(json.dumps([faults(found), summary(found)]))

@@ -271,6 +271,7 @@ WORLD = World(
             "1/2",
             equals=lambda scope: mean(lambda x: max(x, 0) ** 2, scope),
             only=HALF,
+            times=2,
         ),
         Case(
             r"\sigma_l = \frac{1}{\sqrt{d_{l-1} / 2}} = \sqrt{\frac{2}{d_{l-1}}}",

@@ -22,7 +22,6 @@ from hw2.formulas.meaning import (
     Outcome,
     Scope,
     column,
-    related,
     value,
 )
 from hw2.formulas.reading import Node
@@ -215,7 +214,7 @@ def deviation_of(scope: Scope) -> Callable[[float], float]:
     def at(layer: float) -> float:
         square, mean = 1.0, 0.0
         for _ in range(int(layer)):
-            q = variance_of_weights(scope) * unit_gain(n, n) * square
+            q = variance_of_weights(scope) * unit_gain(1, n) * square
             mean, square, _ = moments(name, q)
         return math.sqrt(square - mean**2)
 
@@ -270,7 +269,7 @@ def in_the_limit(near: float) -> Callable[[Node, Scope], bool]:
         if node.value != ("=",):
             return False
         left, right = (value(part, scope) for part in node.parts)
-        return related(left, r"\approx", right, near, near)
+        return math.isclose(left, right, rel_tol=near)
 
     return holds
 
@@ -279,7 +278,7 @@ def per_layer(node: Node, scope: Scope) -> bool:
     """Whether this is about the variance of a step of the walk."""
     found = value(node, scope.with_({"n": signal.WIDTH}))
     exact = log_gain(signal.WIDTH)[1] ** 2
-    return related(found, r"\approx", exact, 0.01, 0.01)
+    return math.isclose(found, exact, rel_tol=0.01)
 
 
 def step_of_norm(node: Node, scope: Scope) -> bool:
@@ -421,7 +420,9 @@ WORLD = World(
         Case(r"\infty - \infty", holds=not_a_number),
         Case("y = ax", define=True, equals=lambda s: s["a"] @ s["x"]),
         Case(r"\mathrm{std}(y_i) = \sqrt{n}", bind={"random": over_both}),
-        Case(r"\sqrt{n}", equals=lambda s: math.sqrt(unit_gain(s["n"], s["n"]))),
+        Case(
+            r"\sqrt{n}", equals=lambda s: math.sqrt(unit_gain(s["n"], s["n"])), times=2
+        ),
         Case(r"\chi^2_n / n", holds=step_of_norm),
         Case(
             r"\mathrm{Var}\left[\log\frac{|x_\ell|^2}{|x_0|^2}\right] = "
