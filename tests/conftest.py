@@ -27,7 +27,6 @@ IMPORTED = (
     "hw2.data.imagenette",
     "hw2.claims",
     "hw2.theory.signal",
-    "hw2.tasks.imagenette",
     "qmdpdf.__main__",
     "nbclient",
 )

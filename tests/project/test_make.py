@@ -27,6 +27,14 @@ echo "$1${WITH_TEX:+ with TeX}" >> calls
 """
 
 
+# not what the make sets that these tests themselves may have been started by
+OUTSIDE = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "WITH_TEX")
+}
+
+
 @pytest.fixture
 def tree(tmp_path):
     """The Makefile with one source of each kind, in a folder whose name has a space and
@@ -67,6 +75,7 @@ def make(root, *arguments, epoch=None):
     result = subprocess.run(
         ["make", "-s", *arguments, *extra],
         cwd=root,
+        env=OUTSIDE,
         capture_output=True,
         text=True,
         check=False,
@@ -211,7 +220,7 @@ def date_for_make(tree, **environment):
     done = subprocess.run(
         ["make", "-s", "--eval=date:; @echo $$SOURCE_DATE_EPOCH", "date"],
         cwd=tree,
-        env=os.environ | environment,
+        env=OUTSIDE | environment,
         capture_output=True,
         text=True,
         check=True,
