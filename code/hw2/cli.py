@@ -385,6 +385,12 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="check also what was checked before with the same code and page",
     )
+    command.add_argument(
+        "--survivors",
+        action="store_true",
+        help="list the wrong versions of formulas that no instance refutes",
+    )
+    add("seal", seal, "keep the wordings that no program checks as they are now")
     command = add(
         "inspect",
         inspect_pdf,

@@ -110,6 +110,7 @@ def read(latex: str, like: sp.Basic) -> sp.Basic:
     """
     text = re.split(r"\\qquad", latex)[0]
     text = re.sub(r"\\(begin|end)\{aligned\}|&|\\\\", " ", text).strip().rstrip(".,; ")
+    text = text.replace(r"\mathrm{d}", "d")
     if not isinstance(like, sp.core.relational.Relational):
         text = re.split(r"=(?![^{]*\})", text)[-1]  # not the equals sign in \sum_{i=1}
     text = _uniform(text)

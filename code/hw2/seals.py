@@ -57,39 +57,56 @@ class Sentence:
 
     text: str
     where: str
+    file: str  # from the folder of the report
     label: str = ""  # of a theorem, whose statement it is
 
 
 def sentences(lines: "Sequence[Line]") -> list[Sentence]:
     """The statements, captions, and sentences of the report that state something."""
-    return [*_statements(lines), *_captions(lines), *_stating(lines)]
+    folder = lines[0].path.parent if lines else Path()
+    return [
+        Sentence(
+            " ".join(text.split()),
+            line.where,
+            line.path.relative_to(folder).as_posix(),
+            label,
+        )
+        for text, line, label in (
+            *_statements(lines),
+            *_captions(lines),
+            *_stating(lines),
+        )
+    ]
 
 
-def _statements(lines: "Sequence[Line]") -> Iterator[Sentence]:
+Found = Iterator[tuple[str, "Line", str]]  # with the label of a theorem
+
+
+def _statements(lines: "Sequence[Line]") -> "Found":
     opened = None
     text: list[str] = []
     for line in lines:
         if opened is None and (found := STATEMENT.match(line.text)):
             opened, label, text = line, found["label"], [line.text]
         elif opened is not None and re.match(r"^:{3,}\s*$", line.text):
-            yield Sentence(_plain(" ".join(text)), opened.where, label)
+            yield " ".join(text), opened, label
             opened = None
         elif opened is not None:
             text.append(line.text)
 
 
-def _captions(lines: "Sequence[Line]") -> Iterator[Sentence]:
+def _captions(lines: "Sequence[Line]") -> "Found":
     for kind, line in classified(lines):
         option = OPTION.match(line.text) if kind == "python" else None
         if option and option["key"] in ("fig-cap", "tbl-cap", "fig-subcap"):
-            yield Sentence(_plain(option["value"]), line.where)
+            yield option["value"], line, ""
         elif kind == "python" and "print(" in line.text:
             said = " ".join(STRING.findall(line.text))
             if STATES.search(re.sub(r"\{[^}]*\}", " ", said)):
-                yield Sentence(_plain(line.text), line.where)
+                yield line.text, line, ""
 
 
-def _stating(lines: "Sequence[Line]") -> Iterator[Sentence]:
+def _stating(lines: "Sequence[Line]") -> "Found":
     """The sentences of all paragraphs outside code and displayed formulas."""
     shown = [("" if kind else line.text) for kind, line in classified(lines)]
     text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), "\n".join(shown))
@@ -100,21 +117,15 @@ def _stating(lines: "Sequence[Line]") -> Iterator[Sentence]:
         if paragraph.strip() and not paragraph.lstrip().startswith(("#", ":::", "{{<")):
             for sentence in SENTENCE.split(paragraph.strip()):
                 if STATES.search(re.sub(r"\$[^$]*\$", " ", sentence)):
-                    yield Sentence(
-                        _plain(sentence), lines[min(at, len(lines) - 1)].where
-                    )
+                    yield sentence, lines[min(at, len(lines) - 1)], ""
                 at += sentence.count("\n")
         row += paragraph.count("\n")
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _by_file(found: "Sequence[Sentence]") -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     for sentence in found:
-        files.setdefault(sentence.where.rsplit(":", 1)[0], []).append(sentence.text)
+        files.setdefault(sentence.file, []).append(sentence.text)
     return files
 
 
@@ -136,7 +147,7 @@ def broken(lines: "Sequence[Line]", file: Path = SEALED) -> list[tuple[Sentence,
     left = {name: Counter(texts) for name, texts in kept.items()}
     messages = []
     for sentence in found:
-        name = sentence.where.rsplit(":", 1)[0]
+        name = sentence.file
         if left.get(name, Counter())[sentence.text] > 0:
             left[name][sentence.text] -= 1
             continue
@@ -152,7 +163,7 @@ def broken(lines: "Sequence[Line]", file: Path = SEALED) -> list[tuple[Sentence,
     for name, texts in left.items():
         for text, count in texts.items():
             if count > 0:
-                gone = Sentence(text, f"{name}:1")
+                gone = Sentence(text, f"{name}:1", name)
                 messages.append(
                     (gone, f"{name}: sealed, but gone: {text}; `make seal`")
                 )

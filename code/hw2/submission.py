@@ -37,8 +37,11 @@ COURSE = "ece046211_hw2"
 LEFT_OUT = {
     "__main__.py",
     "cli.py",
+    "formulas",
     "pdf_check.py",
+    "seals.py",
     "submission.py",
+    "worlds",
 }  # of no use in a notebook
 MARK = "HW2CELL"
 TEXT = "gfm-tex_math_gfm+tex_math_dollars-raw_html"  # the Markdown of Jupyter and Colab
@@ -137,7 +140,11 @@ def modules() -> list[Path]:
     found = sorted((ROOT / "code" / "hw2").rglob("*.py")) + sorted(
         (ROOT / "code" / "hw2").rglob("*.mplstyle")
     )
-    return [path.relative_to(ROOT) for path in found if path.name not in LEFT_OUT]
+    return [
+        path.relative_to(ROOT)
+        for path in found
+        if path.name not in LEFT_OUT and path.parent.name not in LEFT_OUT
+    ]
 
 
 def recorded() -> list[NotebookNode]:

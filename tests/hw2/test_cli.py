@@ -12,6 +12,7 @@ import pytest
 from hw2 import pages, paths
 from hw2.cli import main
 from hw2.data import DataError
+from hw2.formulas import report as formula_report
 from hw2.searching import SearchError
 from hw2.tasks import magic_search
 
@@ -23,6 +24,8 @@ def copy(tmp_path: Path, monkeypatch) -> Path:
     shutil.copytree(paths.REPORT.parent, report, ignore=shutil.ignore_patterns("*.pdf"))
     places = pages.places
     monkeypatch.setattr(pages, "places", lambda: places(report / "hw2.qmd"))
+    for module in (paths, formula_report):
+        monkeypatch.setattr(module, "REPORT", report / "hw2.qmd")
     return report
 
 
@@ -58,6 +61,23 @@ def test_a_factor_lost_on_the_page_is_found(copy, capsys):
     assert "_q6-vgg.qmd" in error
     assert "eq-q6-conv" in error
     assert "the page says" in error
+    assert "`P_{\\mathrm{conv}} = M" in error
+
+
+def test_the_formulas_are_judged_too(capsys):
+    assert main(["verify", "--only", "q6"]) == 0
+    printed = capsys.readouterr().out
+    assert "of displayed formulas, " in printed
+    assert "0 are not evaluated" in printed
+
+
+def test_a_wording_that_was_not_sealed_is_found(copy, capsys):
+    page = copy / "theory" / "_q6-vgg.qmd"
+    change(page, "stacks eight convolutions", "stacks eleven convolutions")
+    assert main(["verify", "--only", "q6"]) == 1
+    assert (
+        "not sealed: VGG-11 [@simonyan2015vgg] stacks eleven" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +97,7 @@ def test_labels_and_claims_must_match_in_both_directions(
 
 def test_a_part_that_does_not_exist_is_an_error(capsys):
     assert main(["verify", "--only", "q99"]) == 1
-    assert "no claim matches 'q99'" in capsys.readouterr().err
+    assert "nothing matches 'q99'" in capsys.readouterr().err
 
 
 def test_inspect_needs_a_pdf(capsys, tmp_path):

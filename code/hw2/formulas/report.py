@@ -51,12 +51,12 @@ class Judged:
         )
 
 
-def formulas(report: Path = REPORT) -> dict[str, tuple[Formula, ...]]:
+def formulas(report: Path | None = None) -> dict[str, tuple[Formula, ...]]:
     """The formulas of the report by section, "" for those in no section's file."""
     from qmdpdf.source import expand
 
     found: dict[str, list[Formula]] = {}
-    for formula in collect(expand(report), claims.written):
+    for formula in collect(expand(report or REPORT), claims.written):
         found.setdefault(formula.section, []).append(formula)
     return {section: tuple(group) for section, group in found.items()}
 
