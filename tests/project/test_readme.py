@@ -28,6 +28,9 @@ TRIED = {
     "make": "make",
     "make verify": "make verify ONLY=eq-q6-fc",
     "make experiments": "make experiments ONLY=double_descent/features",
+    ".venv/bin/python -m hw2 verify --survivors": (
+        ".venv/bin/python -m hw2 verify --only q6 --survivors"
+    ),
 }
 # by name: what takes long, needs data or the network, or removes the environment that
 # runs this; here only planned
@@ -38,6 +41,7 @@ LONG = {
     "make search",
     "make submission",
     "make bench",
+    "make seal",
     "make lock",
     "make clean",
 }

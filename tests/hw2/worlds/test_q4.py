@@ -37,7 +37,7 @@ def part_of_world(formulas: list[Formula]) -> World:
     """With the cases only that some formulas have."""
     section = Section(q4.WORLD, formulas)
     section.examine(changes=False)
-    used = [replace(c, times=0) for c in q4.WORLD.cases if section.used[c.latex]]
+    used = [replace(c, times=0) for c in q4.WORLD.cases if c.latex in section.used]
     return replace(q4.WORLD, cases=used)
 
 

@@ -38,7 +38,7 @@ def part_of_world(formulas: list[Formula]) -> World:
     """With the cases only that some formulas have."""
     section = Section(q6.WORLD, formulas)
     section.examine(changes=False)
-    used = [replace(c, times=0) for c in q6.WORLD.cases if section.used[c.latex]]
+    used = [replace(c, times=0) for c in q6.WORLD.cases if c.latex in section.used]
     return replace(q6.WORLD, cases=used)
 
 
