@@ -155,7 +155,7 @@ def _verify_claims(only: str) -> tuple[list[Any], list[str]]:
 def seal() -> int:
     """Seal the wordings of the report as they are, and print what has changed."""
     from hw2 import seals
-    from hw2.paths import REPORT
+    from hw2.paths import REPORT, ROOT
     from qmdpdf.source import QmdError, expand
 
     try:
@@ -164,11 +164,8 @@ def seal() -> int:
         return _fail(error)
     for line in difference:
         print(line)
-    print(
-        f"{seals.SEALED}: {len(difference)} lines changed"
-        if difference
-        else "unchanged"
-    )
+    changed = f"{len(difference)} lines changed" if difference else "nothing changed"
+    print(f"{seals.SEALED.relative_to(ROOT)}: {changed}")
     return 0
 
 

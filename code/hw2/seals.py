@@ -108,13 +108,16 @@ def _captions(lines: "Sequence[Line]") -> "Found":
 
 def _stating(lines: "Sequence[Line]") -> "Found":
     """The sentences of all paragraphs outside code and displayed formulas."""
-    shown = [("" if kind else line.text) for kind, line in classified(lines)]
+    shown = [
+        "" if kind or line.text.startswith(("#", ":::", "{{<")) else line.text
+        for kind, line in classified(lines)
+    ]
     text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), "\n".join(shown))
     text = re.sub(r"\$\$.*?\$\$", lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
     row = 0
     for paragraph in re.split(r"(\n\s*\n)", text):
         at = row + len(paragraph) - len(paragraph.lstrip("\n"))
-        if paragraph.strip() and not paragraph.lstrip().startswith(("#", ":::", "{{<")):
+        if paragraph.strip():
             for sentence in SENTENCE.split(paragraph.strip()):
                 if STATES.search(re.sub(r"\$[^$]*\$", " ", sentence)):
                     yield sentence, lines[min(at, len(lines) - 1)], ""

@@ -18,6 +18,10 @@ Some words that say nothing about anything. The network reaches a better result,
 Let $x$ be injective. Then it falls.
 :::
 
+::: {.proof}
+The first is @eq-a.
+:::
+
 A result is `{python} run.test`, and this is by @author.
 
 ```{python}
@@ -50,6 +54,8 @@ def test_what_states_something_is_sealed(page):
         'print(f"reached 91 {x:.2f}")',
         "The network reaches a better result, see @fig-one.",
         "Eight of them are wrong.",
+        "Then it falls.",
+        "The first is @eq-a.",
         "A result is `{python} run.test`, and this is by @author.",
     ]
 
@@ -63,6 +69,7 @@ def test_nothing_is_broken_after_sealing(page, file):
     ("old", "new"),
     [
         ("it falls", "it rises"),
+        ("first is @eq-a", "first is @eq-b"),
         ("be injective", "be any function"),
         ("Eight of", "Eleven of"),
         ("@fig-one", "@fig-two"),
