@@ -109,7 +109,7 @@ def _captions(lines: "Sequence[Line]") -> "Found":
 def _stating(lines: "Sequence[Line]") -> "Found":
     """The sentences of all paragraphs outside code and displayed formulas."""
     shown = [
-        "" if kind or line.text.startswith(("#", ":::", "{{<")) else line.text
+        "" if kind or line.text.startswith((":::", "{{<")) else line.text
         for kind, line in classified(lines)
     ]
     text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), "\n".join(shown))
