@@ -42,13 +42,17 @@ COMPARISONS = (
     "grew", "shrink", "shrinks", "gain", "gains", "lose", "loses", "lost", "win",
     "wins", "beats", "above", "below", "left", "right", "before", "after", "later",
     "earlier", "always", "never", "every", "only", "first", "last", "same", "equal",
-    "differs", "agree", "agrees", "not",
+    "differs", "agree", "agrees", "not", "no", "without", "all", "any", "some", "each",
+    "positive", "negative", "depend", "depends", "independent", "correlated", "fixed",
+    "random", "constant", "symmetric", "orthogonal", "invertible", "injective",
+    "bounded", "finite", "infinite", "small", "large", "exact", "exactly", "because",
+    "therefore", "hence", "since", "so", "if", "implies", "vanishes", "unlike", "like",
 )  # fmt: skip
+WORDS = "|".join([*NUMBERS, *COMPARISONS])
 STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
-STATES = re.compile(
-    rf"\d|@\w|`\{{python\}}|%|\b(?:{'|'.join([*NUMBERS, *COMPARISONS])})\b",
-    re.IGNORECASE,
-)
+# a macro may turn what a formula shows
+MACRO = r"\\(?:re)?newcommand|\\def\b|\\let\b"
+STATES = re.compile(rf"\d|@\w|`\{{python\}}|%|{MACRO}|\b(?:{WORDS})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def sentences(lines: "Sequence[Line]") -> list[Sentence]:
             *_statements(lines),
             *_captions(lines),
             *_stating(lines),
+            *_preamble(folder / "preamble.tex"),
         )
     ]
 
@@ -104,6 +109,16 @@ def _captions(lines: "Sequence[Line]") -> "Found":
             said = " ".join(STRING.findall(line.text))
             if STATES.search(re.sub(r"\{[^}]*\}", " ", said)):
                 yield line.text, line, ""
+
+
+def _preamble(file: Path) -> "Found":
+    """The lines of the preamble that define macros."""
+    from qmdpdf.source import Line
+
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(MACRO, line):
+            yield line, Line(line, file, number), ""
 
 
 def _stating(lines: "Sequence[Line]") -> "Found":

@@ -11,7 +11,7 @@ from qmdpdf.source import expand
 PAGE = """\
 # A title with 3 words
 
-Some words that say nothing about anything. The network reaches a better result, see
+These words say nothing about anything. The network reaches a better result, see
 @fig-one. Eight of them are wrong.
 
 ::: {#thm-one name="A theorem"}
@@ -55,6 +55,7 @@ def test_what_states_something_is_sealed(page):
         "# A title with 3 words",
         "The network reaches a better result, see @fig-one.",
         "Eight of them are wrong.",
+        "Let $x$ be injective.",
         "Then it falls.",
         "The first is @eq-a.",
         "A result is `{python} run.test`, and this is by @author.",
@@ -91,8 +92,18 @@ def test_a_change_shows_at_its_place_until_it_is_sealed(page, file, old, new):
     assert seals.broken(expand(page), file) == []
 
 
+def test_a_macro_that_turns_formulas_shows(page, file):
+    (page.parent / "preamble.tex").write_text("\\renewcommand{\\ge}{\\le}\n")
+    page.write_text(PAGE + "\n\\renewcommand{\\mu}{\\nu}\n")
+    messages = [message for _, message in seals.broken(expand(page), file)]
+    assert [message.split("not sealed: ")[1][:17] for message in messages] == [
+        "\\renewcommand{\\mu",
+        "\\renewcommand{\\ge",
+    ]
+
+
 def test_words_that_state_nothing_may_change(page, file):
-    page.write_text(PAGE.replace("Some words that say", "Others which tell"))
+    page.write_text(PAGE.replace("These words say", "Others tell you"))
     assert seals.broken(expand(page), file) == []
 
 
