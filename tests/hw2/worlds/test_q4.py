@@ -1,65 +1,16 @@
 """The world of Question 4: its objects, and errors on the page that it catches."""
 
-from dataclasses import replace
-from functools import cache
-
 import numpy as np
 import pytest
 
-from hw2 import claims
-from hw2.formulas.checking import DEFINING, Finding, Section, World
-from hw2.formulas.collecting import Formula, collect
 from hw2.formulas.meaning import Scope
-from hw2.paths import REPORT
 from hw2.worlds import q4
-from qmdpdf.source import Line, expand
+
+WORLD = q4.WORLD
 
 
-@cache
-def page() -> list[Line]:
-    return [line for line in expand(REPORT) if "_q4-" in line.where]
-
-
-def said(lines: list[Line]) -> list[Formula]:
-    return collect(lines, claims.written)
-
-
-def judge(formulas: list[Formula], world: World = q4.WORLD) -> list[Finding]:
-    return Section(world, formulas).examine(changes=False)
-
-
-@cache
-def today() -> list[Finding]:
-    return judge(said(page()))
-
-
-def part_of_world(formulas: list[Formula]) -> World:
-    """With the cases only that some formulas have."""
-    section = Section(q4.WORLD, formulas)
-    section.examine(changes=False)
-    used = [replace(c, times=0) for c in q4.WORLD.cases if c.latex in section.used]
-    return replace(q4.WORLD, cases=used)
-
-
-def faults(old: str, new: str) -> list[str]:
-    """What is wrong where one line of the page says something else: with the formulas
-    of that line and all definitions, or else with all formulas.
-    """
-    i = next(i for i, line in enumerate(page()) if old in line.text)
-    changed = replace(page()[i], text=page()[i].text.replace(old, new, 1))
-    needed = {f.formula.where for f in today() if f.status == DEFINING}
-    needed.add(changed.where)
-    few = [line for line in page() if line.where in needed]
-    world = part_of_world(said(few))
-    lines = [changed if line.where == changed.where else line for line in page()]
-    found = judge(said([line for line in lines if line.where in needed]), world)
-    if not any(f.faults for f in found):
-        found = judge(said(lines))
-    return [f"{f.formula.where}: {fault}" for f in found for fault in f.faults]
-
-
-def test_no_faults() -> None:
-    assert [fault for f in today() for fault in f.faults] == []
+def test_no_faults(page) -> None:
+    assert [fault for f in page.today for fault in f.faults] == []
 
 
 @pytest.mark.parametrize(
@@ -109,8 +60,8 @@ def test_no_faults() -> None:
         (r"uniform on $[0, 1]$", r"uniform on $[-1, 1]$"),
     ],
 )
-def test_errors_on_the_page_are_caught(old: str, new: str) -> None:
-    assert any("_q4-initialization.qmd:" in fault for fault in faults(old, new))
+def test_errors_on_the_page_are_caught(page, old: str, new: str) -> None:
+    assert any("_q4-initialization.qmd:" in fault for fault in page.faults(old, new))
 
 
 def test_the_kept_second_moment_is_that_of_sampled_weights() -> None:
