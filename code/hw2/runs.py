@@ -2,8 +2,10 @@
 code would still give it.
 
 `runs/<task>/<name>.json` holds a `Run`; beside it `<name>.safetensors` holds the final
-weights, where there are any. A run is *stale* where today's code, with the recorded
-config, gives other losses in the first steps (its canary).
+weights, where there are any, and `<name>.answers.safetensors` what was predicted, from
+which numbers are computed when they are read. A run is *stale* where today's code, with
+the recorded config, gives other losses in the first steps (its canary). A digest over
+the record tells hand edits.
 """
 
 import hashlib
@@ -61,6 +63,10 @@ class Run:
     @property
     def weights_file(self) -> Path:
         return self.file.with_suffix(".safetensors")
+
+    @property
+    def answers_file(self) -> Path:
+        return self.file.with_suffix(".answers.safetensors")
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:
@@ -159,30 +165,54 @@ def as_read(config: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(config))
 
 
-def save(run: Run, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write a run: its weights first, then its JSON, each in one step, so that a JSON
+def save(
+    run: Run,
+    weights: Mapping[str, Tensor] | None = None,
+    answers: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a run: its tensors first, then its JSON, each in one step, so that a JSON
     file is always a whole run.
 
     Raises RunError for content that `load` would refuse.
     """
     record = asdict(run)
     run.file.parent.mkdir(parents=True, exist_ok=True)
-    if weights is not None:
-        content = safetensors.torch.save(
+    files = {"weights": run.weights_file, "answers": run.answers_file}
+    contents = {
+        kind: safetensors.torch.save(
             {
                 name: tensor.detach().cpu().contiguous()
-                for name, tensor in weights.items()
+                for name, tensor in tensors.items()
             }
         )
-        record["provenance"] |= {"weights_sha256": hashlib.sha256(content).hexdigest()}
+        for kind, tensors in (("weights", weights), ("answers", answers))
+        if tensors
+    }
+    for kind in files:
+        record["provenance"].pop(f"{kind}_sha256", None)
+    record["provenance"] |= {
+        f"{kind}_sha256": hashlib.sha256(content).hexdigest()
+        for kind, content in contents.items()
+    }
+    record["provenance"]["record_sha256"] = digest(record)
     _validate(record, run.file)
-    if weights is not None:
-        write(run.weights_file, content)
+    for kind, content in contents.items():
+        write(files[kind], content)
     write(run.file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
-    if weights is None:
-        run.weights_file.unlink(
-            missing_ok=True
-        )  # those of the run that this one replaces
+    for kind, file in files.items():
+        if kind not in contents:
+            file.unlink(missing_ok=True)  # those of the run that this one replaces
+
+
+def digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a whole record, but for this digest itself."""
+    kept = {
+        name: value
+        for name, value in record["provenance"].items()
+        if name != "record_sha256"
+    }
+    content = json.dumps({**record, "provenance": kept}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def load(task: str, name: str) -> Run:
@@ -199,6 +229,11 @@ def load(task: str, name: str) -> Run:
             f"{file} is damaged ({error}); restore it from git or train it again"
         ) from None
     _validate(record, file)
+    if record["provenance"].get("record_sha256") != digest(record):
+        raise RunError(
+            f"{file} was edited: its digest is not that of its content; restore it "
+            "from git or train it again"
+        )
     run = Run(**record)
     if (run.task, run.name) != (task, name):
         raise RunError(
@@ -211,23 +246,34 @@ def load_weights(run: Run) -> dict[str, Tensor]:
     """The recorded weights. Raises RunError where they are missing, damaged or those of
     another run.
     """
-    expected = run.provenance.get("weights_sha256")
+    return _tensors(run.weights_file, run.provenance.get("weights_sha256"))
+
+
+def load_answers(run: Run) -> dict[str, Tensor]:
+    """The recorded answers, none for a run without. Raises RunError like
+    `load_weights`.
+    """
+    expected = run.provenance.get("answers_sha256")
+    return _tensors(run.answers_file, expected) if expected else {}
+
+
+def _tensors(file: Path, expected: str | None) -> dict[str, Tensor]:
     try:
-        content = run.weights_file.read_bytes()
+        content = file.read_bytes()
     except FileNotFoundError:
         raise RunError(
-            f"{run.weights_file} not found; restore it from git or train the run again"
+            f"{file} not found; restore it from git or train the run again"
         ) from None
     if (found := hashlib.sha256(content).hexdigest()) != expected:
         raise RunError(
-            f"{run.weights_file} has SHA-256 {found}, its run recorded {expected}; "
+            f"{file} has SHA-256 {found}, its run recorded {expected}; "
             "restore both from git"
         )
     try:
         return safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise RunError(
-            f"{run.weights_file} holds no tensors ({error}); train the run again"
+            f"{file} holds no tensors ({error}); train the run again"
         ) from None
 
 

@@ -11,20 +11,26 @@ from torch import Tensor
 from hw2.data import DataFile
 
 Config = dict[str, Any]
+Curves = dict[str, list[list[float]]]
+Summary = Mapping[str, float | list[float]]
+Answers = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Result:
     """What an experiment gives: curves with one list per seed, a summary of numbers or
-    of one number per seed.
+    of one number per seed, and what was predicted. What follows from the answers is in
+    neither of the others: `Experiment.score` computes it.
     """
 
     config: Config
     seeds: list[int]
-    curves: dict[str, list[list[float]]]
-    summary: Mapping[str, float | list[float]]
+    curves: Curves
+    summary: Summary
     weights: dict[str, Tensor] = field(default_factory=dict)
     device: torch.device | str = "cpu"  # where it was trained
+    answers: dict[str, Tensor] = field(default_factory=dict)
+    data: DataFile | None = None  # what was loaded, if not the experiment's first
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,11 @@ class Experiment:
     run with another one is stale. `train` does it; the folder it is given is for
     checkpoints, from which it resumes. `canary` gives, for a config as it is read from
     JSON, the losses of the first steps on a fixed synthetic batch, on the CPU in
-    float32. `evaluate` gives those numbers of the summary, one per seed, that follow
-    from such a config, the recorded weights and the data.
+    float32. `score` computes what follows from such a config, the recorded curves and
+    answers: summary and curves. `evaluate` gives those answers (or weights, such as
+    pictures) again that follow from such a config and the recorded weights, and the
+    file of the data; with `whole` also those that take long. `once` trains the first
+    seed alone, to see whether it gives about what was recorded.
     """
 
     config: Config
@@ -44,5 +53,8 @@ class Experiment:
     train: Callable[[Path], Result]
     canary: Callable[[Config], list[float]]
     evaluate: (
-        Callable[[Config, Mapping[str, Tensor]], dict[str, list[float]]] | None
+        Callable[[Config, Answers, bool], tuple[dict[str, Tensor], DataFile]] | None
     ) = None
+    score: Callable[[Config, Curves, Answers], tuple[Summary, Curves]] | None = None
+    once: Callable[[Path], Result] | None = None
+    copies: tuple[DataFile, ...] = ()  # of the same data, that are as good
