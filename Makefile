@@ -10,6 +10,9 @@ ANEW ?=
 STORAGE ?=
 TRIALS ?=
 DRAFT ?=
+DRAWS ?=
+WHOLE ?=
+REPRODUCE ?=
 PY := .venv/bin/python
 SETUP := sh code/setup.sh
 # one commit, one PDF: the dates in it are the commit's (of a repository that has this file, not of any around it)
@@ -38,8 +41,8 @@ test: lint .build/tex ## run the tests, a file at a time on each core
 experiments: .venv/.ready ## train what has no recorded run or a stale one (ONLY=magic for one task); it goes on after a kill
 	@$(PY) -m hw2 run $(ONLY)
 
-audit: .venv/.ready ## check the recorded runs and evaluate their weights again (ONLY=magic for one task)
-	@$(PY) -m hw2 audit $(ONLY)
+audit: .venv/.ready ## evaluate the recorded weights again (ONLY=magic for one task, DRAWS=0 without noise, WHOLE=1 with all of it, REPRODUCE=1 also trains one seed each)
+	@$(PY) -m hw2 audit $(ONLY) $(if $(DRAWS),--draws "$(DRAWS)") $(if $(WHOLE),--whole) $(if $(REPRODUCE),--reproduce)
 
 search: .venv/.ready ## search the hyper-parameters of Task 2 (STORAGE=file or URL, shared by workers; TRIALS=100)
 	@$(PY) -m hw2 search $(if $(STORAGE),--storage "$(STORAGE)") $(if $(TRIALS),--trials "$(TRIALS)")

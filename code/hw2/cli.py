@@ -13,7 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hw2 import experiments, runs
 
 GOOD, BAD = "\N{CHECK MARK}", "\N{BALLOT X}"
 KEY = "an experiment, such as magic/final, or a task, such as magic; without one, all"
@@ -188,9 +191,10 @@ def inspect_pdf(pdf: Path) -> int:
     return 1 if faults else 0
 
 
-def run(parts: list[str], force: bool) -> int:
+def run(parts: list[str], force: bool, adopt: bool) -> int:
     """Train the selected experiments whose recorded run is missing or stale, return 1
-    if one failed.
+    if one failed. With `adopt` nothing is trained: runs get the hyper-parameters that
+    today's code has besides, if it gives the recorded losses with them.
     """
     from hw2 import experiments
     from hw2.data import DataError
@@ -203,7 +207,12 @@ def run(parts: list[str], force: bool) -> int:
     except RunError as error:
         return _fail(error)
     status = 0
-    for key in keys:
+    for key in keys if adopt else ():
+        try:
+            print(f"{key}: {experiments.adopt(key)}")
+        except RunError as error:
+            status = _fail(f"{key}: {error}")
+    for key in () if adopt else keys:
         reason = "asked to" if force else experiments.outdated(key)
         if not reason:
             print(f"{key}: nothing to do, the recorded run is what today's code gives")
@@ -228,28 +237,27 @@ def run(parts: list[str], force: bool) -> int:
     return status
 
 
-def audit(parts: list[str]) -> int:
+def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     """Audit the selected recorded runs, print a table, return 1 if anything is wrong or
     nothing could be audited.
     """
     os.environ["HW2_KEEP"] = "0"  # canaries too
     from hw2 import experiments, runs
     from hw2.data import DataError
+    from hw2.training import TrainingError
 
     try:
         keys = experiments.select(parts)
     except runs.RunError as error:
         return _fail(error)
     width = max(map(len, keys))
-    header = (
-        f"{'':2}{'run':<{width}} {'number':<24} {'seeds':>5} {'recorded':>9} "
-        f"{'again':>9} {'difference':>10}"
-    )
-    print(header + "\n" + "-" * len(header))
-    faults, absent, audited = [], [], 0
+    header = f"{'':2}{'run':<{width}} what was computed again"
+    print(header + "\n" + "-" * 88)
+    faults: list[str] = []
+    absent, audited = [], 0
     for key in keys:
         try:
-            comparisons = experiments.audit(key)
+            found = experiments.audit(key, draws)
         except DataError as error:
             print(f"- {key:<{width}} not audited, its data is not at hand", flush=True)
             absent.append(f"{key} is not audited: {error}")
@@ -258,33 +266,79 @@ def audit(parts: list[str]) -> int:
             print(f"{BAD} {key:<{width}} refused", flush=True)
             faults.append(f"{key}: {error}")
             continue
-        found = runs.load(*key.split("/"))
-        print(f"{GOOD} {key:<{width}} canary agrees")
-        for item in comparisons:
-            means = f"{fmean(item.recorded):>9.5f} {fmean(item.again):>9.5f}"
-            mark = GOOD if item.holds else BAD
-            print(
-                (
-                    f"{mark} {key:<{width}} {item.number:<24} {len(item.again):>5} "
-                    f"{means} "
-                    f"{item.difference:>10.1e}"
-                ),
-                flush=True,
-            )
-        if others := sorted(set(found.summary) - {item.number for item in comparisons}):
-            print(f"{'':{width + 3}}not recomputed: {', '.join(others)}")
-        faults += experiments.mismatches(found, comparisons)
+        print(f"{GOOD} {key:<{width}} canary agrees", flush=True)
+        for line in _audited(found):
+            print(f"{'':{width + 3}}{line}", flush=True)
+        faults += experiments.faults(found)
         audited += 1
-    print("-" * len(header))
-    print(
-        f"{audited} of {len(keys)} runs audited; a number of a seed may differ by "
-        f"{experiments.TOLERANCE}"
-    )
+        if reproduce:
+            try:
+                faults += _reproduced(key, found.run, width)
+            except (DataError, TrainingError, runs.RunError, OSError) as error:
+                faults.append(f"{key}: {error}")
+    print("-" * 88)
+    print(f"{audited} of {len(keys)} runs audited")
     for message in absent:
         print(message, file=sys.stderr)
     for fault in faults:
         _fail(fault)
     return 1 if faults or not audited else 0
+
+
+def _audited(found: "experiments.Audit") -> list[str]:
+    """What is said of one recorded run."""
+    from hw2 import experiments
+
+    lines = []
+    if found.copied:
+        lines.append(f"recorded on another copy of the data than {found.archive.name}:")
+        for item in found.copied:
+            lines.append(
+                f"{GOOD if item.holds else BAD} {item.number}: recorded "
+                f"{fmean(item.recorded):.5f}, here {fmean(item.again):.5f}; may differ "
+                f"by {item.tolerance:.5f}, {experiments.DEVIATIONS} standard "
+                "deviations of the balance of as many changed answers"
+            )
+    elif found.differences:
+        entries = sum(item.entries for item in found.differences)
+        changed = sum(item.changed for item in found.differences)
+        good = all(item.holds for item in found.differences)
+        lines.append(
+            f"{GOOD if good else BAD} {len(found.differences)} tensors of answers: "
+            f"{changed:,} of {entries:,} entries differ"
+        )
+    for what, names in (
+        ("from answers that the weights give again", found.weights),
+        ("from the recorded answers", found.answers),
+        ("given again by training only (REPRODUCE=1)", found.trained),
+    ):
+        if names:
+            lines += textwrap.wrap(f"{what}: {', '.join(names)}", 66)
+    return lines
+
+
+def _reproduced(key: str, run: "runs.Run", width: int) -> list[str]:
+    """Train the first seed again. Returns a fault for each number that is not given
+    again.
+    """
+    from hw2 import experiments
+
+    seconds = run.provenance["seconds"] / max(1, len(run.seeds))
+    print(
+        f"{'':{width + 3}}trains one of its {len(run.seeds)} seeds again; recorded "
+        f"were about {seconds:.0f} s for each, on {run.provenance['device']}",
+        flush=True,
+    )
+    faults = []
+    for item in experiments.repeat(key, experiments.REPEATED / key):
+        told = (
+            f"{item.number} of the first seed: recorded {item.recorded:.5f}, again "
+            f"{item.again:.5f}, may differ by {item.band:.5f}"
+        )
+        print(f"{'':{width + 3}}{GOOD if item.holds else BAD} {told}", flush=True)
+        if not item.holds:
+            faults.append(f"{run.file}: {told}")
+    return faults
 
 
 def search(storage: str | None, trials: int | None) -> int:
@@ -408,12 +462,39 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="train also what is good, and from the start",
     )
+    command.add_argument(
+        "--adopt",
+        action="store_true",
+        help=(
+            "add hyper-parameters that are new in the code to recorded runs that they "
+            "leave as they are"
+        ),
+    )
     command = add(
         "audit",
         audit,
         "check the canaries of the recorded runs, and evaluate their weights again",
     )
     command.add_argument("parts", nargs="*", metavar="KEY", help=KEY)
+    command.add_argument(
+        "--draws",
+        type=int,
+        default=1,
+        metavar="N",
+        help="draws of noise to evaluate again (default: 1)",
+    )
+    command.add_argument(
+        "--whole",
+        action="store_const",
+        const=None,
+        dest="draws",
+        help="evaluate all answers again, which takes long",
+    )
+    command.add_argument(
+        "--reproduce",
+        action="store_true",
+        help="train one seed of each again too, and compare",
+    )
     command = add(
         "search",
         search,

@@ -33,6 +33,7 @@ TASKS = {
 }
 PACKAGE = "hw2.tasks."
 CHECKPOINTS = ROOT / ".build" / "checkpoints"
+REPEATED = ROOT / ".build" / "reproduced"
 # Of rows whose answer changes, about as many become right as wrong: their balance has a
 # standard deviation of the root of their number, and four of them are not exceeded.
 DEVIATIONS = 4
@@ -109,7 +110,7 @@ def get(task: str, name: str) -> Run:
     """
     experiment = _experiment(f"{task}/{name}")
     run, config = runs.load(task, name), runs.as_read(experiment.config)
-    if changed := _changes(run.config, config):
+    if changed := _changes(run.config, config) + _missing(run.config, config):
         raise _stale(run, "; ".join(changed))
     good = {file.sha256 for file in (experiment.data, *experiment.copies)}
     if (recorded := run.provenance.get("data_sha256")) not in good:
@@ -117,7 +118,6 @@ def get(task: str, name: str) -> Run:
             run,
             f"its data had SHA-256 {recorded}, today's has {experiment.data.sha256}",
         )
-    # today's config has all that the recorded one has, and what was added since
     modules = [PACKAGE + module for module in TASKS[task]]
     canary = kept.value(
         (f"canary.{task}.{name}", repr(config)),
@@ -200,7 +200,7 @@ def record(key: str, fresh: bool = False) -> Run:
         if first:
             seconds = _prepare(
                 folder,
-                {"config": config, "canary": canary},
+                {"config": config, "canary": canary, "data": experiment.data.sha256},
                 fresh,
             )
         _wait_for_all()
@@ -231,7 +231,7 @@ def record(key: str, fresh: bool = False) -> Run:
         )
         _scored(experiment, run, result.answers)  # before anything is written
         if experiment.evaluate:
-            again, _ = _evaluate(experiment, run, result.weights, False)
+            again, _ = _evaluate(experiment, run, result.weights, 0)
             _refuse(run, {**result.weights, **result.answers}, again)
         if first:
             runs.save(run, result.weights, result.answers)
@@ -241,12 +241,12 @@ def record(key: str, fresh: bool = False) -> Run:
                 left.unlink()
             shutil.rmtree(folder)
         _wait_for_all()
-    return runs.load(task, name)
+    return _scored(experiment, runs.load(task, name), result.answers)
 
 
-def audit(key: str, whole: bool = False) -> Audit:
+def audit(key: str, draws: int | None = 1) -> Audit:
     """Check the canary of a recorded run, and compare its answers with those that its
-    weights give again; with `whole` also those that take long.
+    weights give again: in noise so many draws, or all (None), which takes long.
 
     Raises RunError for a run that is missing, damaged, edited or stale; DataError where
     the data is not at hand.
@@ -258,7 +258,7 @@ def audit(key: str, whole: bool = False) -> Audit:
     trained = [*stored.summary, *stored.curves]
     if not experiment.evaluate:
         return Audit(run, [], experiment.data, [], [], scored, trained)
-    again, archive = _evaluate(experiment, run, weights, whole)
+    again, archive = _evaluate(experiment, run, weights, draws)
     found = _differences(run, {**weights, **answers}, again)
     copied = []
     if archive.sha256 != run.provenance["data_sha256"]:
@@ -274,7 +274,7 @@ def faults(found: Audit) -> list[str]:
         "restore the run's files from git or train anew: .venv/bin/python -m hw2 run "
         f"--force {found.run.task}/{found.run.name}"
     )
-    if found.copied:
+    if found.archive.sha256 != found.run.provenance["data_sha256"]:
         return [
             f"{found.run.file}: {number} is {recorded}, but on {found.archive.name} "
             f"its weights give {again}, more than {tolerance:.4f} away; {remedy}"
@@ -362,6 +362,40 @@ def _changes(old: Config, new: Config, inside: str = "") -> list[str]:
     return found
 
 
+def _missing(old: Config, new: Config) -> list[str]:
+    """What `old` has not, by which a hyper-parameter was removed from a record or added
+    to the code.
+    """
+    return [
+        f"it lacks {name}, which is {value!r} now (new in the code? `.venv/bin/python "
+        "-m hw2 run --adopt` adds it where the losses stay as they were)"
+        for name, value in new.items()
+        if name not in old
+    ] + [
+        message
+        for name, value in old.items()
+        if isinstance(value, dict) and isinstance(new.get(name), dict)
+        for message in _missing(value, new[name])
+    ]
+
+
+def adopt(key: str) -> str:
+    """Record a run anew with what today's config has besides the recorded one, and say
+    what was done. Raises RunError where another thing has changed, or with it today's
+    code gives other losses.
+    """
+    experiment, run = _experiment(key), runs.load(*key.split("/"))
+    config = runs.as_read(experiment.config)
+    if changed := _changes(run.config, config):
+        raise _stale(run, "; ".join(changed))
+    if not (added := _missing(run.config, config)):
+        return "nothing to add"
+    run = replace(run, config=config)
+    runs.check_canary(run, lambda config: _canary(experiment, config))
+    runs.save(run, _weights(run), runs.load_answers(run))
+    return f"{len(added)} hyper-parameters added"
+
+
 def _stale(run: Run, reason: str) -> RunError:
     return RunError(
         f"{run.file} is stale: {reason}; train it again with `make experiments`, or "
@@ -374,11 +408,11 @@ def _weights(run: Run) -> dict[str, Any]:
 
 
 def _evaluate(
-    experiment: Experiment, run: Run, weights: dict[str, Any], whole: bool
+    experiment: Experiment, run: Run, weights: dict[str, Any], draws: int | None
 ) -> tuple[dict[str, Any], DataFile]:
     assert experiment.evaluate
     try:
-        return experiment.evaluate(runs.as_read(experiment.config), weights, whole)
+        return experiment.evaluate(runs.as_read(experiment.config), weights, draws)
     except (
         KeyError,
         RuntimeError,
@@ -409,7 +443,8 @@ def _copied(
     experiment: Experiment, run: Run, answers: Answers, found: list[Difference]
 ) -> list[Copied]:
     """The shares of right answers on another copy of the data."""
-    assert experiment.score
+    if not experiment.score:
+        return []
     stored = runs.load(run.task, run.name)
     summary, _ = experiment.score(run.config, stored.curves, answers)
     predicted = [item for item in found if item.name.split(".")[0].isdigit()]

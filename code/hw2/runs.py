@@ -270,7 +270,7 @@ def _tensors(file: Path, expected: str | None) -> dict[str, Tensor]:
             "restore both from git"
         )
     try:
-        return safetensors.torch.load(content)
+        return dict(sorted(safetensors.torch.load(content).items()))
     except safetensors.SafetensorError as error:
         raise RunError(
             f"{file} holds no tensors ({error}); train the run again"

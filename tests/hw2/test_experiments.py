@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 
 from hw2 import experiments, runs
+from hw2.answers import pack, unpack
 from hw2.cli import main
 from hw2.data import DataError
 
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 
 from hw2 import data, training
+from hw2.answers import BITS, pack, unpack
 from hw2.tasks import Experiment, Result
 
 
@@ -38,8 +40,11 @@ def no_source(path):
 
 POINTS = b"21"  # the data: the seed of the test points
 FILE = data.DataFile("points.txt", {digest!r}, len(POINTS), "https://example.org/points.txt", no_source)
+# the same points, encoded anew: a little elsewhere
+COPY = data.DataFile("copy.txt", {copy!r}, 3, "https://example.org/copy.txt", no_source)
 CONFIG = {{"learning_rate": 0.1, "epochs": 4, "features": (0, 1, 2, 3)}}
 SEEDS = [1, 2]
+ROWS = 4000
 KILL_AT = os.environ.get("TOY_KILL_AT")  # the epoch, over both seeds, in which the process is killed
 epochs = []  # one entry for each epoch that this process has trained
 
@@ -70,11 +75,16 @@ def step(state, x, y):
     return value.item()
 
 
-def train(config, folder):
-    data.locate(FILE)
+def at_hand():
+    file = COPY if (data.folder() / COPY.name).is_file() else FILE
+    return file, data.locate(file).read_text()
+
+
+def train(config, folder, seeds=SEEDS):
+    file, _ = at_hand()
     x, y = points(7)
     curves, weights = [], {{}}
-    for seed in SEEDS:
+    for seed in seeds:
         state = build(config, seed)
 
         def epoch(state=state):
@@ -87,8 +97,10 @@ def train(config, folder):
 
         curves.append(training.fit(state, config["epochs"], epoch, folder / f"{{seed}}.safetensors")["train_loss"])
         weights |= {{f"{{seed}}.{{name}}": value for name, value in state.model.state_dict().items()}}
-    summary = evaluate(config, weights) | {{"parameters": 5}}
-    return Result(config, SEEDS, {{"train_loss": curves}}, summary, weights)
+    answers, _ = evaluate(config, weights)
+    return Result(
+        config, list(seeds), {{"train_loss": curves}}, {{"parameters": 5}}, weights, answers=answers, data=file
+    )
 
 
 def canary(config):
@@ -97,23 +109,42 @@ def canary(config):
     return [step(state, *points(0, 64)) for _ in range(3)]
 
 
-def evaluate(config, weights):
-    x, y = points(int(data.locate(FILE).read_text()), 500)
-    accuracies = []
-    for seed in SEEDS:
+def evaluate(config, weights, draws=1):
+    file, content = at_hand()
+    x, y = points(int(content[:2]), ROWS)
+    x = x + 0.01 * len(content[2:]) * points(3, ROWS)[0]
+    answers = {{}}
+    for seed in sorted({{int(name[0]) for name in weights}} | {{SEEDS[0]}}):
         model = torch.nn.Linear(4, 1)
         model.load_state_dict({{name: weights[f"{{seed}}.{{name}}"] for name in ("weight", "bias")}})
-        accuracies.append(((model(x).squeeze(1) > 0) == y.bool()).double().mean().item())
-    return {{"test_accuracy": accuracies}}
+        answers[f"{{seed}}.right{{BITS}}"] = pack((model(x).squeeze(1) > 0) == y.bool())
+    return answers, file
+
+
+def score(config, curves, answers):
+    if any(len(curve) != config["epochs"] for curve in curves["train_loss"]):
+        raise ValueError("curves")
+    return {{"test_accuracy": [unpack(bits, ROWS).double().mean().item() for _, bits in sorted(answers.items())]}}, {{}}
 
 
 def experiment(**changes):
     config = CONFIG | changes
-    return Experiment(config, FILE, lambda folder: train(config, folder), canary, evaluate)
+    return Experiment(
+        config,
+        FILE,
+        lambda folder: train(config, folder),
+        canary,
+        evaluate,
+        score,
+        lambda folder: train(config, folder, SEEDS[:1]),
+        (COPY,),
+    )
 
 
 EXPERIMENTS = {{"one": experiment(), "two": experiment(learning_rate=0.02)}}
-""".format(digest=hashlib.sha256(b"21").hexdigest())
+""".format(
+    digest=hashlib.sha256(b"21").hexdigest(), copy=hashlib.sha256(b"21c").hexdigest()
+)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -129,6 +160,7 @@ def toy(monkeypatch, tmp_path):
     monkeypatch.delenv("HW2_DATA_MIRROR", raising=False)
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(experiments, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(experiments, "REPEATED", tmp_path / "reproduced")
     monkeypatch.setattr(experiments, "PACKAGE", "")
     monkeypatch.setattr(experiments, "TASKS", {"toy": ("toy",)})
     monkeypatch.syspath_prepend(tmp_path)
@@ -186,25 +218,24 @@ def start(tmp_path, **environment):
     )
 
 
-def edit(run, change) -> None:
+def edit(run, change, forged: bool = True) -> None:
+    """Change a record, with the digest of what it is then or without."""
     record = json.loads(run.file.read_text())
     change(record)
+    if forged:
+        record["provenance"]["record_sha256"] = runs.digest(record)
     run.file.write_text(json.dumps(record))
 
 
-def set_weights(run, weights, digest: bool) -> None:
-    """Put other weights into the place of the recorded ones, with their digest in the
-    run or without.
+def set_tensors(run, tensors, digest: bool = True, kind: str = "weights") -> None:
+    """Put other weights or answers into the place of the recorded ones, with their
+    digest in the run or without.
     """
-    content = safetensors.torch.save(weights)
-    run.weights_file.write_bytes(content)
+    content = safetensors.torch.save(tensors)
+    getattr(run, f"{kind}_file").write_bytes(content)
     if digest:
-        edit(
-            run,
-            lambda r: r["provenance"].update(
-                weights_sha256=hashlib.sha256(content).hexdigest()
-            ),
-        )
+        found = hashlib.sha256(content).hexdigest()
+        edit(run, lambda r: r["provenance"].update({f"{kind}_sha256": found}))
 
 
 # --- recording ---
@@ -216,7 +247,12 @@ def test_a_recorded_run_is_read_back(toy, recorded, tmp_path):
     assert run.config == {"learning_rate": 0.1, "epochs": 4, "features": [0, 1, 2, 3]}
     assert [len(curve) for curve in run.curves["train_loss"]] == [4, 4]
     accuracy, weights = run.summary["test_accuracy"], runs.load_weights(run)
-    assert accuracy["values"] == toy.evaluate(run.config, weights)["test_accuracy"]
+    again, _ = toy.evaluate(run.config, weights)
+    assert (
+        accuracy["values"]
+        == toy.score(run.config, run.curves, again)[0]["test_accuracy"]
+    )
+    assert "test_accuracy" not in runs.load("toy", "one").summary  # nothing twice
     assert accuracy["std"] == pytest.approx(
         torch.tensor(accuracy["values"], dtype=torch.float64).std().item()
     )
@@ -295,12 +331,19 @@ def test_a_failed_experiment_does_not_keep_the_others_from_training(
             lambda result: replace(
                 result, weights={k: -v for k, v in result.weights.items()}
             ),
-            "its weights as recorded",
+            "are others than its weights as recorded",
         ),
         (lambda result: replace(result, weights={}), "cannot be evaluated"),
+        (lambda result: replace(result, answers={}), "less than two|no standard"),
         (
-            lambda result: replace(result, summary={}),
-            "test_accuracy is None, its weights give",
+            lambda result: replace(result, summary={"test_accuracy": 1.0}),
+            "test_accuracy is stored, though it follows",
+        ),
+        (
+            lambda result: replace(
+                result, curves={"train_loss": [[1.0], [1.0, 0.9, 0.8, 0.7]]}
+            ),
+            "answers and curves do not fit together",
         ),
         (lambda result: replace(result, seeds=[1]), "2 curves for 1 seeds"),
         (
@@ -325,18 +368,21 @@ def test_weights_of_a_run_that_has_none_any_more_are_removed(
     toy, recorded, monkeypatch
 ):
     assert recorded.weights_file.is_file()
+    assert recorded.answers_file.is_file()
     experiment = toy.experiment()
     bare = replace(
         experiment,
-        train=lambda folder: replace(experiment.train(folder), weights={}),
+        train=lambda folder: replace(experiment.train(folder), weights={}, answers={}),
         evaluate=None,
+        score=None,
         config=toy.CONFIG,
     )
     monkeypatch.setitem(toy.EXPERIMENTS, "one", bare)
     run = experiments.record("toy/one", fresh=True)
     assert not run.weights_file.exists()
+    assert not run.answers_file.exists()
     assert experiments.outdated("toy/one") == ""
-    assert experiments.audit("toy/one") == []
+    assert experiments.audit("toy/one").differences == []
 
 
 # --- stale runs ---
@@ -368,13 +414,34 @@ def test_changed_training_code_makes_a_run_stale(toy, recorded, monkeypatch):
     assert experiments.get("toy", "one").canary != recorded.canary
 
 
-def test_a_new_hyper_parameter_is_stale_where_it_changes_the_training(
-    toy, recorded, monkeypatch
+def test_a_new_hyper_parameter_is_adopted_where_it_leaves_the_training(
+    toy, recorded, monkeypatch, capsys
 ):
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.9))
-    assert experiments.get("toy", "one") == recorded
+    assert "it lacks momentum, which is 0.9 now" in experiments.outdated("toy/one")
+    assert main(["run", "--adopt", "toy/one"]) == 0
+    assert "1 hyper-parameters added" in capsys.readouterr().out
+    found = experiments.get("toy", "one")
+    assert found.config == recorded.config | {"momentum": 0.9}
+    assert found.summary == recorded.summary
+    assert main(["run", "--adopt", "toy/one"]) == 0
+    assert "nothing to add" in capsys.readouterr().out
+
+
+def test_a_hyper_parameter_that_changes_the_training_is_not_adopted(
+    toy, recorded, monkeypatch, capsys
+):
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.5))
-    assert "its first losses were" in experiments.outdated("toy/one")
+    assert main(["run", "--adopt", "toy/one"]) == 1
+    assert "its first losses were" in capsys.readouterr().err
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(epochs=5))
+    assert main(["run", "--adopt", "toy/one"]) == 1
+    assert "epochs was 4, now it is 5" in capsys.readouterr().err
+
+
+def test_a_hyper_parameter_that_was_deleted_from_a_record_is_missed(toy, recorded):
+    edit(recorded, lambda r: r["config"].pop("features"))
+    assert "it lacks features" in experiments.outdated("toy/one")
 
 
 def test_nested_hyper_parameters_are_compared():
@@ -536,6 +603,7 @@ def test_a_kill_between_the_two_files_of_a_run_loses_nothing(
     assert toy.epochs == []  # the last checkpoint has it all
     assert experiments.get("toy", "one").config["learning_rate"] == 0.2
     assert sorted(file.name for file in recorded.file.parent.iterdir()) == [
+        "one.answers.safetensors",
         "one.json",
         "one.safetensors",
     ]
@@ -545,50 +613,41 @@ def test_a_kill_between_the_two_files_of_a_run_loses_nothing(
 
 
 def test_a_good_run_passes_the_audit(toy, recorded, capsys):
-    (comparison,) = experiments.audit("toy/one")
-    values = recorded.summary["test_accuracy"]["values"]
-    assert comparison == ("test_accuracy", values, values)
+    found = experiments.audit("toy/one")
+    assert found.differences == [("1.right.bits", 4000, 0), ("2.right.bits", 4000, 0)]
+    assert (found.weights, found.answers) == (["test_accuracy"], [])
+    assert found.trained == ["parameters", "train_loss"]
     assert main(["audit", "toy/one"]) == 0
     out = capsys.readouterr().out
-    assert f"{recorded.summary['test_accuracy']['mean']:.5f}" in out
-    assert "not recomputed: parameters" in out
+    assert "2 tensors of answers: 0 of 8,000 entries differ" in out
+    assert "from answers that the weights give again: test_accuracy" in out
     assert "1 of 1 runs audited" in out
 
 
-def by(amount):
-    """An edit of the accuracy of the second seed that is consistent: values, mean and
-    standard deviation.
-    """
+def flipped(run, rows: int):
+    """The recorded answers, those of the second seed changed in the first rows."""
+    answers = runs.load_answers(run)
+    right = unpack(answers["2.right.bits"], 4000)
+    right[:rows] = ~right[:rows]
+    return answers | {"2.right.bits": pack(right)}
 
-    def change(run):
-        values = run.summary["test_accuracy"]["values"]
-        values = [values[0], values[1] + amount]
-        edit(run, lambda r: r["summary"].update(test_accuracy=runs.over_seeds(values)))
 
-    return change
+def negated(run):
+    return {name: -value for name, value in runs.load_weights(run).items()}
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (
-            by(0.002),
-            r"one.json: test_accuracy of seed 2 is .*, but its weights give .* restore both files from git",
+            lambda run: set_tensors(run, flipped(run, 3), kind="answers"),
+            r"one.json: of 4,000 entries of 2.right.bits 3 are others than its weights "
+            r"give; restore the run's files from git",
         ),
+        (lambda run: set_tensors(run, negated(run), digest=False), "SHA-256"),
+        (lambda run: set_tensors(run, negated(run)), "others than its weights give"),
         (
-            lambda run: set_weights(
-                run, {k: -v for k, v in runs.load_weights(run).items()}, False
-            ),
-            "SHA-256",
-        ),
-        (
-            lambda run: set_weights(
-                run, {k: -v for k, v in runs.load_weights(run).items()}, True
-            ),
-            "but its weights give",
-        ),
-        (
-            lambda run: set_weights(run, {"1.weight": torch.ones(2)}, True),
+            lambda run: set_tensors(run, {"1.weight": torch.ones(2)}),
             r"one.safetensors cannot be evaluated",
         ),
         (
@@ -596,13 +655,18 @@ def by(amount):
             "one.json is damaged",
         ),
         (lambda run: run.file.unlink(), "one.json not found"),
+        (lambda run: run.answers_file.unlink(), "one.answers.safetensors not found"),
         (
-            lambda run: edit(run, lambda r: r["summary"].pop("test_accuracy")),
-            "test_accuracy is None",
+            lambda run: edit(run, lambda r: r["summary"].update(parameters=6), False),
+            "one.json was edited: its digest is not that of its content",
         ),
         (
             lambda run: edit(run, lambda r: r["summary"].update(test_accuracy=0.9)),
-            "test_accuracy is 0.9",
+            "test_accuracy is stored, though it follows",
+        ),
+        (
+            lambda run: edit(run, lambda r: r["curves"]["train_loss"][0].pop()),
+            "do not fit together",
         ),
         (
             lambda run: edit(run, lambda r: r["provenance"].pop("data_sha256")),
@@ -615,12 +679,65 @@ def test_what_the_audit_refuses(recorded, capsys, damage, message):
     assert main(["audit", "toy/one"]) == 1
     printed = capsys.readouterr()
     assert re.search(f"^error: .*{message}", printed.err, re.MULTILINE)
-    assert "✗ toy/one" in printed.out
+    assert "✗ " in printed.out
 
 
 def test_the_rounding_of_another_processor_passes_the_audit(recorded):
-    by(0.0004)(recorded)
+    set_tensors(recorded, flipped(recorded, 2), kind="answers")
     assert main(["audit", "toy/one"]) == 0
+
+
+def test_on_another_copy_of_the_data_both_numbers_are_told(
+    toy, recorded, tmp_path, capsys
+):
+    (tmp_path / "data" / "copy.txt").write_text("21c")
+    found = experiments.audit("toy/one")
+    assert found.archive == toy.COPY
+    (item,) = found.copied
+    assert item.again != item.recorded
+    assert item.holds
+    changed = max(difference.changed for difference in found.differences)
+    assert item.tolerance == pytest.approx(4 * changed**0.5 / 4000)
+    assert main(["audit", "toy/one"]) == 0
+    out = capsys.readouterr().out
+    assert "recorded on another copy of the data than copy.txt" in out
+    assert f"here {sum(item.again) / 2:.5f}; may differ by {item.tolerance:.5f}" in out
+
+    set_tensors(recorded, flipped(recorded, 500), kind="answers")
+    assert main(["audit", "toy/one"]) == 1
+    assert "on copy.txt its weights give" in capsys.readouterr().err
+
+
+def test_a_run_on_either_copy_is_good_and_says_which_it_was(toy, tmp_path):
+    (tmp_path / "data" / "points.txt").unlink()
+    (tmp_path / "data" / "copy.txt").write_text("21c")
+    run = experiments.record("toy/one")
+    assert run.provenance["data_sha256"] == toy.COPY.sha256
+    assert experiments.audit("toy/one").copied == []
+    (tmp_path / "data" / "points.txt").write_text("21")
+    (tmp_path / "data" / "copy.txt").unlink()
+    assert experiments.audit("toy/one").archive == toy.FILE
+    assert experiments.audit("toy/one").copied
+
+
+def test_one_seed_is_trained_again(toy, recorded, monkeypatch, capsys):
+    toy.epochs.clear()
+    assert main(["audit", "--reproduce", "toy/one"]) == 0
+    assert toy.epochs == [1] * 4
+    value = recorded.summary["test_accuracy"]["values"][0]
+    out = capsys.readouterr().out
+    assert "trains one of its 2 seeds again" in out
+    assert f"recorded {value:.5f}, again {value:.5f}" in out
+
+    once = toy.EXPERIMENTS["one"].once
+    broken = {"1.right.bits": pack(torch.zeros(4000, dtype=torch.bool))}
+    worse = replace(
+        toy.EXPERIMENTS["one"],
+        once=lambda folder: replace(once(folder), answers=broken),
+    )
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", worse)
+    assert main(["audit", "--reproduce", "toy/one"]) == 1
+    assert "again 0.00000" in capsys.readouterr().err
 
 
 def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):
@@ -648,7 +765,7 @@ def test_what_was_not_audited_is_no_failure_beside_what_was(
     assert main(["audit"]) == 0
     printed = capsys.readouterr()
     assert "1 of 2 runs audited" in printed.out
-    assert "not recomputed: parameters, test_accuracy" in printed.out
+    assert "from the recorded answers: test_accuracy" in printed.out
     assert "toy/one is not audited: points.txt not found" in printed.err
 
 

@@ -33,8 +33,11 @@ def folder(monkeypatch, tmp_path):
 
 
 def edit(change):
+    """An edit with the digest of what the record is then, as far as it has one."""
     record = json.loads(RUN.file.read_text())
     change(record)
+    if isinstance(record.get("provenance"), dict):
+        record["provenance"]["record_sha256"] = runs.digest(record)
     RUN.file.write_text(json.dumps(record))
 
 
@@ -47,6 +50,27 @@ def test_a_run_and_its_weights_are_read_back(folder):
         "one.json",
         "one.safetensors",
     ]
+
+
+def test_a_run_and_its_answers_are_read_back(folder):
+    runs.save(RUN, None, {"b": torch.arange(3), "a": torch.ones(2)})
+    run = runs.load("toy", "one")
+    assert list(runs.load_answers(run)) == ["a", "b"]
+    run.answers_file.write_bytes(run.answers_file.read_bytes()[:-1])
+    with pytest.raises(runs.RunError, match=r"one.answers.safetensors has SHA-256"):
+        runs.load_answers(run)
+    runs.save(RUN)
+    assert not run.answers_file.exists()
+    assert runs.load_answers(runs.load("toy", "one")) == {}
+
+
+def test_an_edit_without_the_digest_of_the_record_is_told():
+    runs.save(RUN)
+    record = json.loads(RUN.file.read_text())
+    record["curves"]["train_loss"][0][0] += 0.1
+    RUN.file.write_text(json.dumps(record))
+    with pytest.raises(runs.RunError, match=r"one.json was edited: its digest"):
+        runs.load("toy", "one")
 
 
 def test_over_seeds_is_the_mean_and_the_sample_standard_deviation():

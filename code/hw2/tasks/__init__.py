@@ -44,7 +44,8 @@ class Experiment:
     float32. `score` computes what follows from such a config, the recorded curves and
     answers: summary and curves. `evaluate` gives those answers (or weights, such as
     pictures) again that follow from such a config and the recorded weights, and the
-    file of the data; with `whole` also those that take long. `once` trains the first
+    file of the data; so many draws of noise, or all (None), which takes long. `once`
+    trains the first
     seed alone, to see whether it gives about what was recorded.
     """
 
@@ -53,7 +54,8 @@ class Experiment:
     train: Callable[[Path], Result]
     canary: Callable[[Config], list[float]]
     evaluate: (
-        Callable[[Config, Answers, bool], tuple[dict[str, Tensor], DataFile]] | None
+        Callable[[Config, Answers, int | None], tuple[dict[str, Tensor], DataFile]]
+        | None
     ) = None
     score: Callable[[Config, Curves, Answers], tuple[Summary, Curves]] | None = None
     once: Callable[[Path], Result] | None = None

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from hw2 import training
-from hw2.data import digits
+from hw2.answers import BITS, pack, unpack
+from hw2.data import DataFile, digits
+from hw2.tasks import Answers, Curves, Experiment, Result, Summary
 from hw2.tasks import Config as Record
-from hw2.tasks import Experiment, Result
 from hw2.tasks.magic import BatchedLinear
 
 CLASSES = 10
@@ -297,10 +298,24 @@ def train_features(
     config: FeaturesConfig, seeds: Sequence[int], checkpoints: Path
 ) -> Result:
     """Both curves for every seed. It takes less than a minute, so there is nothing to
-    resume.
+    resume, and nothing else is worth storing.
     """
     del checkpoints
-    curves: dict[str, list[list[float]]] = {}
+    record = asdict(config)
+    answers, _ = evaluate_features(seeds, record, {})
+    return Result(record, list(seeds), {}, {}, answers=answers)
+
+
+def evaluate_features(
+    seeds: Sequence[int],
+    record: Record,
+    weights: Mapping[str, Tensor],
+    draws: int | None = 1,
+) -> tuple[dict[str, Tensor], DataFile]:
+    """All curves (seeds, grid), fitted anew."""
+    del weights, draws
+    config = FeaturesConfig(**record)
+    curves: Curves = {}
     x, label = digits.load()
     for seed in seeds:
         data = draw(x, label, config.largest, seed)
@@ -310,29 +325,29 @@ def train_features(
                 for i, noise in enumerate(config.noise):
                     values = [rounded(item[metric][i]) for item in numbers]
                     curves.setdefault(f"{kind}/{metric}/{noise:g}", []).append(values)
-    record = asdict(config)
-    return Result(record, list(seeds), curves, evaluate_features(seeds, record, {}))
-
-
-def evaluate_features(
-    seeds: Sequence[int], record: Record, weights: Mapping[str, Tensor]
-) -> dict[str, list[float]]:
-    """Test errors with the most features, fitted anew: these models are too quick to be
-    worth storing.
-    """
-    del weights
-    config, found = FeaturesConfig(**record), []
-    x, label = digits.load()
-    n, p = config.grids()["features"][-1]
-    for seed in seeds:
-        found.append(
-            features_numbers(config, draw(x, label, config.largest, seed), n, p, seed)
-        )
     return {
-        f"{metric} {noise:g}": [numbers[metric][i] for numbers in found]
+        name: torch.tensor(values, dtype=torch.double)
+        for name, values in curves.items()
+    }, digits.FILE
+
+
+def score_features(
+    record: Record, curves: Curves, answers: Answers
+) -> tuple[Summary, Curves]:
+    """The curves, and the test errors with the most features."""
+    del curves
+    found = {name: values.tolist() for name, values in answers.items()}
+    for name, values in found.items():
+        grid = FeaturesConfig(**record).grids()[name.split("/")[0]]
+        if any(len(curve) != len(grid) for curve in values):
+            raise ValueError(f"{name} has not one number for each size")
+    return {
+        f"{metric} {noise:g}": [
+            curve[-1] for curve in found[f"features/{metric}/{noise:g}"]
+        ]
         for metric in ("test_error", "ridge")
-        for i, noise in enumerate(config.noise)
-    }
+        for noise in FeaturesConfig(**record).noise
+    }, found
 
 
 def features_canary(record: Record) -> list[float]:
@@ -525,11 +540,14 @@ def train_networks(
     """All widths and numbers of samples, one after the other."""
     x, label = digits.load()
     draws = [draw(x, label, max(config.samples), seed) for seed in seeds]
-    curves: dict[str, list[list[float]]] = {}
+    test = _test(config, draws)
+    curves: Curves = {}
+    answers: dict[str, Tensor] = {}
     for width in config.widths:
         for n in config.samples:
             checkpoint = checkpoints / f"{width}-{n}.safetensors"
             model, found = train_width(config, width, n, draws, seeds, checkpoint)
+            answers[f"{width}/{n}{BITS}"] = pack(mistaken(model, test))
             for metric, values in found.items():
                 per_network = np.array(values).T.reshape(
                     len(seeds), len(config.noise), -1
@@ -540,30 +558,67 @@ def train_networks(
                     ]
     weights = {name: value.half() for name, value in model.state_dict().items()}
     record = asdict(config)
-    return Result(
-        record, list(seeds), curves, evaluate_networks(seeds, record, weights), weights
+    final, _ = evaluate_networks(seeds, record, weights)
+    return Result(record, list(seeds), curves, {}, weights, answers=answers | final)
+
+
+def _test(config: NetworkConfig, draws: Sequence[Draw]) -> Batch:
+    """The test rows of each network."""
+    return stack(
+        [(item.x_test, item.label_test) for item in draws for _ in config.noise]
     )
+
+
+@torch.inference_mode()
+def mistaken(model: Networks, data: Batch) -> Tensor:
+    """Which answers are wrong: (networks, rows)."""
+    return model(data.x).argmax(dim=2) != data.label
 
 
 def evaluate_networks(
-    seeds: Sequence[int], record: Record, weights: Mapping[str, Tensor]
-) -> dict[str, list[float]]:
-    """Test error of the recorded networks, the largest on the most samples, for each
-    noise level.
+    seeds: Sequence[int],
+    record: Record,
+    weights: Mapping[str, Tensor],
+    draws: int | None = 1,
+) -> tuple[dict[str, Tensor], DataFile]:
+    """Which answers of the recorded networks, the largest on the most samples, are
+    wrong.
     """
+    del draws
     config = NetworkConfig(**record)
     x, label = digits.load()
-    draws = [draw(x, label, max(config.samples), seed) for seed in seeds]
+    data = [draw(x, label, max(config.samples), seed) for seed in seeds]
     model = Networks(config, config.widths[-1], x.shape[1], seeds, len(config.noise))
     model.load_state_dict({name: value.float() for name, value in weights.items()})
-    test = stack(
-        [(item.x_test, item.label_test) for item in draws for _ in config.noise]
-    )
-    error = evaluate(model, test)["error"]
-    return {
-        f"test_error {noise:g}": error[i :: len(config.noise)]
-        for i, noise in enumerate(config.noise)
+    return {f"recorded{BITS}": pack(mistaken(model, _test(config, data)))}, digits.FILE
+
+
+def score_networks(
+    record: Record, curves: Curves, answers: Answers
+) -> tuple[Summary, Curves]:
+    """Test errors of the recorded networks. Raises ValueError for curves that are of
+    another length, or end elsewhere than the answers say.
+    """
+    config = NetworkConfig(**record)
+    rows = len(digits.load()[1]) - max(config.samples)
+    errors = {
+        name: unpack(bits, rows).double().mean(dim=1) for name, bits in answers.items()
     }
+    for name, values in curves.items():
+        metric, noise, width, n = name.split("/")
+        if any(len(curve) != len(config.epochs(int(n))) for curve in values):
+            raise ValueError(f"{name} has not one number for each evaluation")
+        if metric == "test_error":
+            ends = [curve[-1] for curve in values]
+            first = list(config.noise).index(float(noise))
+            told = errors[f"{width}/{n}{BITS}"][first :: len(config.noise)].tolist()
+            if not np.allclose(ends, told, atol=2 / rows):
+                raise ValueError(f"{name} ends at {ends}, its answers give {told}")
+    final = errors[f"recorded{BITS}"]
+    return {
+        f"test_error {noise:g}": final[i :: len(config.noise)].tolist()
+        for i, noise in enumerate(config.noise)
+    }, {}
 
 
 def networks_canary(record: Record) -> list[float]:
@@ -647,6 +702,8 @@ def _networks(config: NetworkConfig) -> Experiment:
         train=partial(train_networks, config, SEEDS),
         canary=networks_canary,
         evaluate=partial(evaluate_networks, SEEDS),
+        score=score_networks,
+        once=partial(train_networks, config, SEEDS[:1]),
     )
 
 
@@ -657,6 +714,8 @@ EXPERIMENTS = {
         train=partial(train_features, FEATURES, SEEDS),
         canary=features_canary,
         evaluate=partial(evaluate_features, SEEDS),
+        score=score_features,
+        once=partial(train_features, FEATURES, SEEDS[:1]),
     ),
     "widths": _networks(WIDTHS),
     "samples": _networks(SAMPLES),

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import kornia.augmentation as K
@@ -28,9 +29,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from hw2 import training
-from hw2.data import imagenette
+from hw2.answers import BITS, pack, unpack
+from hw2.data import DataFile, imagenette
 from hw2.data.imagenette import NAMES, SIDE, Images
-from hw2.tasks import Experiment, Result
+from hw2.tasks import Answers, Curves, Experiment, Result, Summary
 
 
 @dataclass(frozen=True)
@@ -696,39 +698,29 @@ def accuracy_of(network: nn.Module, data: Images, mirrored: bool = False) -> flo
 
 
 @torch.inference_mode()
-def noisy_accuracy(
-    network: nn.Module, data: Images, levels: Sequence[float], draws: int
-) -> Tensor:
-    """Accuracy (levels, draws) where a N(0, 1) is added to the images in [0, 1], before
-    their normalization.
+def right_in_noise(network: nn.Module, data: Images, level: float, draw: int) -> Tensor:
+    """Which answers (N) are right where `level` N(0, 1) is added to the images in [0,
+    1], before their normalization.
 
     The sum is not clamped to [0, 1]. All levels and networks see the same draws of N(0,
-    1).
+    1), whose generator has the seed `draw`.
     """
     network.eval()
-    right, size = (
-        torch.zeros(len(levels), draws, dtype=torch.double),
-        _evaluated_at_once(data.images),
-    )
-    for draw in range(draws):
-        generator = torch.Generator().manual_seed(draw)
-        for images, labels in zip(
-            data.images.split(size), data.labels.split(size), strict=True
-        ):
-            x, noise = (
-                unit(images),
-                torch.randn(images.shape, generator=generator).to(images.device),
-            )
-            for i, level in enumerate(levels):
-                right[i, draw] += (
-                    (network(x + level * noise).argmax(1) == labels).sum().item()
-                )
-    return right / len(data)
+    generator, right = torch.Generator().manual_seed(draw), []
+    for images, labels in zip(
+        data.images.split(_evaluated_at_once(data.images)),
+        data.labels.split(_evaluated_at_once(data.images)),
+        strict=True,
+    ):
+        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        right.append(network(unit(images) + level * noise).argmax(1) == labels)
+    return torch.cat(right).cpu()
 
 
 # --- experiments ---
 
 SEEDS = [211, 212, 213]
+CONSTANT = Config()  # all epochs at 64 x 64, at about the cost of PLAIN
 PLAIN = Config(sides=(32, 48, 64), epochs=21, learning_rate=0.1)
 AUGMENTED = replace(
     PLAIN,
@@ -738,8 +730,8 @@ AUGMENTED = replace(
     branch_dropout=0.0,
 )
 LONG = replace(AUGMENTED, epochs=60)
-NOISE, DRAWS = (0.005, 0.01, 0.05), 10  # the assignment's levels
-NOISE_GRID = tuple(np.linspace(0, 0.5, 11).round(2).tolist())
+NOISE, DRAWS = (0.005, 0.01, 0.05), 3  # the assignment's levels
+NOISE_GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 SHOWN = {"seed": SEEDS[0], "examples": 5}  # which and how many training images
 MISTAKES = 24  # images that the report shows
 
@@ -765,18 +757,18 @@ def divide(train: Images) -> tuple[Images, Images]:
 
 
 def final(config: Config, mirrored: bool = False) -> Experiment:
-    """The experiment of parts 3 to 5: curves on 90 % of the training images, test
-    numbers after training on all.
+    """The experiment of parts 3 to 5: curves on 90 % of the training images, and the
+    answers to the test images after training on all.
 
-    With `mirrored` there are also the accuracies of answers to an image and its mirror
-    image together.
+    With `mirrored` there are also the answers to an image and its mirror image
+    together.
     """
 
-    def run(checkpoints: Path) -> Result:
+    def run(checkpoints: Path, seeds: Sequence[int] = SEEDS) -> Result:
         device = training.pick_device()
         if device.type == "cpu":
             print(
-                f"PyTorch finds no GPU: {2 * len(SEEDS)} trainings of {config.epochs} "
+                f"PyTorch finds no GPU: {2 * len(seeds)} trainings of {config.epochs} "
                 "epochs take hours on the CPU. "
                 "Run this where there is one, or let it run: a killed training goes on "
                 "where it was",
@@ -784,44 +776,37 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
             )
         data = load(device)
         part, validation = divide(data.train)
-        curves: dict[str, list[list[float]]] = {}
-        summary: dict[str, list[float]] = {}
+        curves: Curves = {}
+        summary: dict[str, float | list[float]] = {}
         weights: dict[str, Tensor] = {}
-        for seed in SEEDS:
+        both: list[float] = []
+        for seed in seeds:
             partial_network, found = train(config, seed, part, validation, checkpoints)
             network, _ = train(config, seed, data.train, None, checkpoints)
-            exact = accuracy_of(network, data.test)
-            state = {name: value.half() for name, value in network.state_dict().items()}
-            network.load_state_dict(
-                state
-            )  # what is reported is what the recorded weights give
-            logits, numbers = test_numbers(network, data.test)
-            numbers |= {
-                "validation_accuracy": found["validation_accuracy"][-1],
-                "test_accuracy_float32": exact,
+            weights |= {
+                f"network.{seed}.{name}": value.half()
+                for name, value in network.state_dict().items()
             }
             if mirrored:
-                numbers["validation_accuracy_mirrored"] = accuracy_of(
-                    partial_network, validation, mirrored
-                )
-                numbers["test_accuracy_mirrored"] = accuracy_of(
-                    network, data.test, mirrored
-                )
-            found["confusion"] = confusion(logits, data.test.labels).flatten().tolist()
-            found["noise_level"] = list(NOISE_GRID)
-            found["noise_accuracy"] = (
-                noisy_accuracy(network, data.test, NOISE_GRID, 1).squeeze(1).tolist()
-            )
+                both.append(accuracy_of(partial_network, validation, mirrored))
             for name, curve in found.items():
                 curves.setdefault(name, []).append(curve)
-            for name, number in numbers.items():
-                summary.setdefault(name, []).append(number)
-            weights |= {
-                f"network.{seed}.{name}": value for name, value in state.items()
-            }
-            if seed == SEEDS[0]:
-                weights |= mistakes(logits, data.test)
-        return Result(asdict(config), SEEDS, curves, summary, weights, device)
+        if mirrored:
+            summary["validation_accuracy_mirrored"] = both
+        # what is reported is what the recorded weights give
+        answers, _ = evaluate_final(asdict(config), weights, None, mirrored)
+        for name in [name for name in answers if name.startswith("mistakes.")]:
+            weights[name] = answers.pop(name)
+        return Result(
+            asdict(config),
+            list(seeds),
+            curves,
+            summary,
+            weights,
+            device,
+            answers,
+            data.archive,
+        )
 
     return Experiment(
         asdict(config),
@@ -829,30 +814,120 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
         run,
         canary,
         partial(evaluate_final, mirrored=mirrored),
+        score_final,
+        partial(run, seeds=SEEDS[:1]),
+        (imagenette.OFFICIAL,),
     )
 
 
-def test_numbers(network: nn.Module, data: Images) -> tuple[Tensor, dict[str, float]]:
-    """Logits (N, 10), and what is reported of the test set; `noise_..._std` is that
-    over the draws of the noise.
+def evaluate_final(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    draws: int | None = 1,
+    mirrored: bool = False,
+) -> tuple[dict[str, Tensor], DataFile]:
+    """What recorded weights answer to the test images, and the archive of these.
+
+    For each seed: its `classes` (N) with their probabilities, `confidence`, and the
+    logarithm of that of the true class, `truth`; the classes of an image and its mirror
+    image together; which answers in noise are right, for so many draws (None: for all,
+    and for all levels of NOISE_GRID). Of the first seed the `mistakes`.
     """
-    logits = predict(network, data.images)
-    loss, accuracy = loss_and_accuracy(logits, data.labels)
-    numbers = {"test_loss": loss, "test_accuracy": accuracy}
-    for level, found in zip(
-        NOISE, noisy_accuracy(network, data, NOISE, DRAWS), strict=True
-    ):
-        numbers |= {
-            f"noise_{level:g}": found.mean().item(),
-            f"noise_{level:g}_std": found.std().item(),
+    data = load(training.pick_device())
+    test, labels = data.test, data.test.labels.cpu()
+    network = Network(from_record(config), data.train.images[:1]).to(test.images.device)
+    found = {"labels": labels.byte()}
+    seeds = sorted({int(name.split(".")[1]) for name in weights if "network." in name})
+    for seed in tqdm(seeds, "evaluating", unit="network", disable=None):
+        prefix = f"network.{seed}."
+        network.load_state_dict(
+            {
+                name.removeprefix(prefix): value
+                for name, value in weights.items()
+                if name.startswith(prefix)
+            }
+        )
+        logits = predict(network, test.images)
+        confidence, classes = logits.softmax(1).max(1)
+        truth = logits.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
+        mine = {"classes": classes.byte(), "confidence": confidence, "truth": truth}
+        if mirrored:
+            both = logits + predict(network, test.images.flip(3))
+            mine["mirrored"] = both.argmax(1).byte()
+        for level, draw in noises(draws):
+            right = right_in_noise(network, test, level, draw)
+            mine[f"noise.{level:g}.{draw}{BITS}"] = pack(right)
+        found |= {f"{seed}.{name}": value for name, value in mine.items()}
+        if seed == SEEDS[0]:
+            found |= mistakes(logits, test)
+    return found, data.archive
+
+
+def noises(draws: int | None) -> list[tuple[float, int]]:
+    """Levels and draws of the noise: so many draws at the assignment's levels; None
+    for all, and one draw at the other levels of NOISE_GRID.
+    """
+    found = [(level, d) for level in NOISE for d in range(DRAWS)]
+    if draws is not None:
+        return [(level, draw) for level, draw in found if draw < draws]
+    return found + [(level, 0) for level in NOISE_GRID if level not in (0, *NOISE)]
+
+
+def score_final(
+    config: Mapping[str, Any], curves: Curves, answers: Answers
+) -> tuple[Summary, Curves]:
+    """Accuracies and losses, confusions and the accuracy over the noise, from the
+    answers; `noise_..._std` is that over the draws of the noise.
+
+    Raises ValueError for curves of another length than the epochs.
+    """
+    for name, values in curves.items():
+        if any(len(curve) != config["epochs"] for curve in values):
+            raise ValueError(f"{name} has not one number for each epoch")
+    labels = answers["labels"].long()
+    summary: dict[str, list[float]] = {}
+    found: Curves = {"confusion": [], "noise_level": [], "noise_accuracy": []}
+
+    def accuracy(right: Tensor) -> float:
+        return right.double().mean().item()
+
+    def noisy(seed: str, level: float, draw: int) -> float:
+        bits = answers[f"{seed}.noise.{level:g}.{draw}{BITS}"]
+        return accuracy(unpack(bits, len(labels)))
+
+    seeds = sorted(name.split(".")[0] for name in answers if ".classes" in name)
+    for seed in seeds:
+        classes = answers[f"{seed}.classes"].long()
+        clean = accuracy(classes == labels)
+        numbers = {
+            "test_loss": -answers[f"{seed}.truth"].double().mean().item(),
+            "test_accuracy": clean,
         }
-    return logits, numbers
+        if (both := answers.get(f"{seed}.mirrored")) is not None:
+            numbers["test_accuracy_mirrored"] = accuracy(both.long() == labels)
+        for level in NOISE:
+            draws = [noisy(seed, level, draw) for draw in range(DRAWS)]
+            numbers |= {
+                f"noise_{level:g}": fmean(draws),
+                f"noise_{level:g}_std": stdev(draws),
+            }
+        for name, number in numbers.items():
+            summary.setdefault(name, []).append(number)
+        found["confusion"].append(confusion(classes, labels).flatten().tolist())
+        found["noise_level"].append(list(NOISE_GRID))
+        found["noise_accuracy"].append(
+            [noisy(seed, level, 0) if level else clean for level in NOISE_GRID]
+        )
+    summary["validation_accuracy"] = [
+        curve[-1] for curve in curves["validation_accuracy"]
+    ]
+    return summary, found
 
 
-def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+def confusion(classes: Tensor, labels: Tensor) -> Tensor:
     """How many images of each class (rows) were taken for each class (columns)."""
     return torch.bincount(
-        len(NAMES) * labels.cpu() + logits.argmax(1), minlength=len(NAMES) ** 2
+        len(NAMES) * labels + classes, minlength=len(NAMES) ** 2
     ).view(len(NAMES), -1)
 
 
@@ -872,31 +947,6 @@ def mistakes(logits: Tensor, data: Images) -> dict[str, Tensor]:
         f"mistakes.{name}": value
         for name, value in (found | {"confidence": confidence[rows]}).items()
     }
-
-
-def evaluate_final(
-    config: Mapping[str, Any], weights: Mapping[str, Tensor], mirrored: bool = False
-) -> dict[str, list[float]]:
-    """The test accuracies of recorded weights."""
-    data = load(training.pick_device())
-    network = Network(from_record(config), data.train.images[:1]).to(
-        data.test.images.device
-    )
-    views = {"test_accuracy": False} | (
-        {"test_accuracy_mirrored": True} if mirrored else {}
-    )
-    accuracies: dict[str, list[float]] = {name: [] for name in views}
-    for seed in SEEDS:
-        prefix = f"network.{seed}."
-        state = {
-            name.removeprefix(prefix): value
-            for name, value in weights.items()
-            if name.startswith(prefix)
-        }
-        network.load_state_dict(state)
-        for name, both in views.items():
-            accuracies[name].append(accuracy_of(network, data.test, both))
-    return accuracies
 
 
 def describe(_: Path) -> Result:
@@ -924,7 +974,21 @@ def describe(_: Path) -> Result:
         for part, images in (("train_images", data.train), ("test_images", data.test))
     }
     summary = {"train_images": len(data.train), "test_images": len(data.test)}
-    return Result(SHOWN, [SHOWN["seed"]], curves, summary, weights)
+    return Result(SHOWN, [SHOWN["seed"]], curves, summary, weights, data=data.archive)
+
+
+def evaluate_shown(
+    _: Mapping[str, Any], weights: Mapping[str, Tensor], draws: int | None = 1
+) -> tuple[dict[str, Tensor], DataFile]:
+    """The training images that are shown."""
+    del weights, draws
+    data = imagenette.load()
+    reseed(SHOWN["seed"])
+    shown = data.train[torch.randperm(len(data.train))[: SHOWN["examples"]]]
+    return {
+        "examples.images": shown.images,
+        "examples.labels": shown.labels,
+    }, data.archive
 
 
 def transforms(base: Config) -> Experiment:
@@ -941,26 +1005,42 @@ def transforms(base: Config) -> Experiment:
     configs["without any"] = replace(base, augmentation=())
     config = {name: asdict(variant) for name, variant in configs.items()}
 
-    def run(checkpoints: Path) -> Result:
+    def run(checkpoints: Path, seeds: Sequence[int] = SEEDS) -> Result:
         device = training.pick_device()
-        part, validation = divide(load(device).train)
+        data = load(device)
+        part, validation = divide(data.train)
         curves = {
             name: [
                 train(variant, seed, part, validation, checkpoints)[1][
                     "validation_accuracy"
                 ]
-                for seed in SEEDS
+                for seed in seeds
             ]
             for name, variant in configs.items()
         }
-        summary = {
-            name: [curve[-1] for curve in found] for name, found in curves.items()
-        }
-        return Result(config, SEEDS, curves, summary, device=device)
+        return Result(config, list(seeds), curves, {}, device=device, data=data.archive)
 
     return Experiment(
-        config, imagenette.FILE, run, lambda config: canary(config["without any"])
+        config,
+        imagenette.FILE,
+        run,
+        lambda config: canary(config["without any"]),
+        score=score_transforms,
+        once=partial(run, seeds=SEEDS[:1]),
+        copies=(imagenette.OFFICIAL,),
     )
+
+
+def score_transforms(
+    config: Mapping[str, Any], curves: Curves, _: Answers
+) -> tuple[Summary, Curves]:
+    """The validation accuracies after the last epoch. Raises ValueError for curves of
+    another length.
+    """
+    for name, variant in config.items():
+        if any(len(curve) != variant["epochs"] for curve in curves[name]):
+            raise ValueError(f"{name} has not one number for each epoch")
+    return {name: [curve[-1] for curve in found] for name, found in curves.items()}, {}
 
 
 def from_record(config: Mapping[str, Any]) -> Config:
@@ -1011,7 +1091,15 @@ def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:
 
 
 EXPERIMENTS = {
-    "data": Experiment(SHOWN, imagenette.FILE, describe, canary_of_transforms),
+    "data": Experiment(
+        SHOWN,
+        imagenette.FILE,
+        describe,
+        canary_of_transforms,
+        evaluate_shown,
+        copies=(imagenette.OFFICIAL,),
+    ),
+    "constant": final(CONSTANT),
     "plain": final(PLAIN),
     "augmented": final(AUGMENTED),
     "transforms": transforms(AUGMENTED),

@@ -633,10 +633,10 @@ def check_epochs(epochs: int, curves: Curves) -> None:
 
 
 def evaluate_final(
-    config: dict[str, Any], weights: Mapping[str, Tensor], whole: bool = False
+    config: dict[str, Any], weights: Mapping[str, Tensor], draws: int | None = 1
 ) -> tuple[dict[str, Tensor], DataFile]:
     """What recorded weights answer to the test rows."""
-    del whole
+    del draws
     chosen = Config(**config)
     frame, split, rest = load()
     _, test = prepare(chosen, frame, rest, split.test)

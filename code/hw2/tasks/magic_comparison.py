@@ -63,13 +63,15 @@ def score(
     config: dict[str, Any], curves: Curves, answers: Answers
 ) -> tuple[Summary, Curves]:
     """Test accuracies, one per split."""
-    del config, curves
+    del curves
     _, y, parts = _data()
     summary: dict[str, list[float]] = {}
-    for key, bits in answers.items():
-        name, number = key.removesuffix(BITS).rsplit(".", 1)
-        label = torch.from_numpy(y[parts[int(number)].test] == 1)
-        summary.setdefault(name, []).extend(magic.accuracies(bits[None], label))
+    for number in config["splits"]:
+        label = torch.from_numpy(y[parts[number].test] == 1)
+        for key, bits in answers.items():
+            name, split = key.removesuffix(BITS).rsplit(".", 1)
+            if int(split) == number:
+                summary.setdefault(name, []).extend(magic.accuracies(bits[None], label))
     return summary, {}
 
 
