@@ -258,22 +258,17 @@ def measure(settings: Settings = SETTINGS) -> Run:
             usual_loader(Path(folder), settings), found.test, settings, limit
         )
 
-    images, cost = len(found.train), operations(settings.ours)
     summary: dict[str, Any] = {
         f"{name}_epoch_seconds": value for name, value in epochs.items()
     }
-    summary |= {
-        f"{name}_images_per_second": images / value for name, value in epochs.items()
-    }
-    summary |= {"matmul_rate": rate, "operations_per_image": cost}
-    summary["share_of_limit"] = cost * summary["ours_images_per_second"] / rate
+    summary |= {"matmul_rate": rate, "train_images": len(found.train)}
     summary |= usual | {
         name: runs.over_seeds(values) for name, values in to_target.items()
     }
     name = runs.describe(device)
     run = Run(
         task="bench",
-        name=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+        name=_slug(name),
         config=runs.as_read(asdict(settings)),
         seeds=list(range(settings.trainings)),
         curves={},
@@ -283,10 +278,28 @@ def measure(settings: Settings = SETTINGS) -> Run:
         canary=_canary(settings),
     )
     runs.save(run)
-    return run
+    return _rated(runs.load("bench", run.name))
 
 
 # --- what was measured ---
+
+
+def _slug(device: str) -> str:
+    """A device's name as a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
+def _rated(run: Run) -> Run:
+    """A record with what follows from it: images a second, and the share of the
+    machine's limit.
+    """
+    cost = operations(imagenette.from_record(run.config["ours"]))
+    summary = run.summary | {"operations_per_image": cost}
+    for name in ("ours", "resnet18", "usual"):
+        rate = run.summary["train_images"] / run.summary[f"{name}_epoch_seconds"]
+        summary[f"{name}_images_per_second"] = rate
+    share = cost * summary["ours_images_per_second"] / run.summary["matmul_rate"]
+    return replace(run, summary=summary | {"share_of_limit": share})
 
 
 def recorded() -> list[Run]:
@@ -313,7 +326,12 @@ def recorded() -> list[Run]:
                 f"{run.file} is stale: the training it timed has changed; run `make "
                 "bench` on that machine"
             )
-    return found
+        if run.name != _slug(run.provenance["device"]):
+            raise RunError(
+                f"{run.file} says that it is of {run.provenance['device']}; restore it "
+                "from git"
+            )
+    return [_rated(run) for run in found]
 
 
 def table(found: Sequence[Run]) -> str:

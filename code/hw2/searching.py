@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -353,13 +353,38 @@ def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, flo
     importance = optuna.importance.get_param_importances(
         everything, evaluator=evaluator
     )
-    summary = {
-        "best_accuracy": study.best_value,
-        "trials": len(trials),
-        "given_up": sum(trial.state == TrialState.PRUNED for trial in trials),
-        "seconds": sum(seconds),
-    } | {f"importance_{name}": float(share) for name, share in importance.items()}
+    summary = {f"importance_{name}": float(share) for name, share in importance.items()}
     return {name: [values] for name, values in numbers.items()}, summary
+
+
+def score(
+    config: Mapping[str, Any], curves: Curves, _: Mapping[str, Any]
+) -> tuple[dict[str, float], Curves]:
+    """What follows from the trials of a recorded search. Raises ValueError for curves
+    that do not fit together.
+    """
+    folds = [int(n) for n in curves["folds"][0]]
+    ends = list(accumulate(folds))
+    each = [
+        curves["fold_accuracy"][0][end - n : end]
+        for n, end in zip(folds, ends, strict=True)
+    ]
+    if len(curves["fold_accuracy"][0]) != ends[-1] or not np.allclose(
+        [fmean(values) for values in each], curves["accuracy"][0], rtol=1e-9
+    ):
+        raise ValueError("the accuracies of the trials are not those of their folds")
+    if any(
+        len(values) != 1 or len(values[0]) != len(folds)
+        for name, values in curves.items()
+        if name != "fold_accuracy"
+    ):
+        raise ValueError("not every trial has all its numbers")
+    return {
+        "best_accuracy": curves["accuracy"][0][best_trial(config, curves)],
+        "trials": len(folds),
+        "given_up": sum(n < config["folds"] for n in folds),
+        "seconds": sum(curves["seconds"][0]),
+    }, {}
 
 
 def best_trial(config: Mapping[str, Any], curves: Curves) -> int:

@@ -223,6 +223,7 @@ EXPERIMENTS = {
         data=data.FILE,
         train=partial(_train, problem),
         canary=partial(_canary, problem),
+        score=searching.score,
     )
     for kind, problem in PROBLEMS.items()
 }

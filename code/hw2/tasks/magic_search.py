@@ -82,5 +82,6 @@ EXPERIMENTS = {
         data=data.FILE,
         train=_read,
         canary=lambda config: NETWORK.canary(config["start"]),
+        score=searching.score,
     )
 }
