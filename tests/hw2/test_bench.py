@@ -60,7 +60,10 @@ def archive(tmp_path, monkeypatch):
 def test_everything_is_measured_and_recorded(archive, monkeypatch):
     monkeypatch.setattr(bench, "SETTINGS", SMALL)
     run = bench.measure(SMALL)
-    assert bench.recorded() == [runs.load("bench", run.name)]
+    assert bench.recorded() == [run]
+    assert not any(
+        "per_second" in name for name in runs.load("bench", run.name).summary
+    )
     summary = run.summary
     for name in ("ours", "resnet18", "usual"):
         assert summary[f"{name}_images_per_second"] == pytest.approx(

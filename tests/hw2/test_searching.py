@@ -228,7 +228,8 @@ def test_a_study_of_another_search_is_refused(tmp_path):
 
 
 def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
-    curves, summary = searching.record(TOY, reference)
+    curves, _ = searching.record(TOY, reference)
+    summary, _ = searching.score(TOY.config(), curves, {})
     trials = reference.trials
     folds = [len(trial.intermediate_values) for trial in trials]
     assert curves["folds"] == [folds]
@@ -243,6 +244,22 @@ def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
     )
     assert (summary["trials"], summary["given_up"]) == (13, folds.count(4))
     assert searching.best(TOY.config(), curves) == TOY.start | reference.best_params
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("accuracy", "are not those of their folds"),
+        ("fold_accuracy", "are not those of their folds"),
+        ("x", "not every trial has all its numbers"),
+    ],
+)
+def test_edited_trials_are_no_record(reference, name, message):
+    curves, _ = searching.record(TOY, reference)
+    values = curves[name][0]
+    changed = [values[0] + 0.01, *values[1:]] if "acc" in name else values[:-1]
+    with pytest.raises(ValueError, match=message):
+        searching.score(TOY.config(), curves | {name: [changed]}, {})
 
 
 def test_importance_is_that_of_what_matters(reference):

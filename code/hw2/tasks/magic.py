@@ -556,7 +556,6 @@ def load() -> tuple[pd.DataFrame, magic.Split, np.ndarray]:
     return frame, split, np.sort(np.concatenate([split.train, split.validation]))
 
 
-@cache
 def test_labels() -> Tensor:
     """Labels of the test rows, 1 for a hadron."""
     frame, split, _ = load()

@@ -162,7 +162,10 @@ def test_the_run_of_the_features_has_all_curves_and_can_be_audited(digits, tmp_p
         "features": [(20, 10), (20, 20), (20, 40)],
         "samples": [(10, 20), (20, 20)],
     }
-    assert set(result.curves) == {
+    assert result.curves == result.summary == {}
+    record = json.loads(json.dumps(result.config))
+    summary, curves = task.score_features(record, {}, result.answers)
+    assert set(curves) == {
         f"{kind}/{metric}/{noise:g}"
         for kind in grids
         for metric in (
@@ -176,17 +179,14 @@ def test_the_run_of_the_features_has_all_curves_and_can_be_audited(digits, tmp_p
         for noise in task.NOISE
     }
     assert {
-        (len(c), len(c[0]))
-        for name, c in result.curves.items()
-        if name.startswith("samples")
+        (len(c), len(c[0])) for name, c in curves.items() if name.startswith("samples")
     } == {(2, 2)}
-    assert result.summary["ridge 0.2"] == pytest.approx(
-        [c[-1] for c in result.curves["features/ridge/0.2"]], abs=1e-4
+    assert summary["ridge 0.2"] == pytest.approx(
+        [c[-1] for c in curves["features/ridge/0.2"]], abs=1e-4
     )
-    assert (
-        task.evaluate_features([1, 2], json.loads(json.dumps(result.config)), {})
-        == result.summary
-    )
+    again, _ = task.evaluate_features([1, 2], record, {})
+    assert again.keys() == result.answers.keys()
+    assert all(torch.equal(again[name], result.answers[name]) for name in again)
 
 
 # --- networks ---
@@ -324,13 +324,26 @@ def test_the_run_of_the_networks_has_all_curves_and_can_be_audited(digits, tmp_p
     assert [len(curve) for curve in result.curves["test_loss/0.3/5/30"]] == [
         len(NETWORKS.epochs(30))
     ] * 2
-    assert result.summary["test_error 0.3"] == pytest.approx(
+    record = json.loads(json.dumps(result.config))
+    summary, _ = task.score_networks(record, result.curves, result.answers)
+    assert summary["test_error 0.3"] == pytest.approx(
         [curve[-1] for curve in result.curves["test_error/0.3/5/30"]], abs=0.04
     )  # the recorded weights have half precision
-    again = task.evaluate_networks(
-        [1, 2], json.loads(json.dumps(result.config)), result.weights
-    )
-    assert again == result.summary
+    again, _ = task.evaluate_networks([1, 2], record, result.weights)
+    assert all(torch.equal(result.answers[name], bits) for name, bits in again.items())
+
+
+def test_a_curve_that_was_scaled_or_cut_is_refused(digits, tmp_path):
+    result = task.train_networks(NETWORKS, [1, 2], tmp_path)
+    name = "test_error/0.3/5/30"
+    scaled = [[0.3 * value for value in curve] for curve in result.curves[name]]
+    with pytest.raises(ValueError, match="its answers give"):
+        task.score_networks(
+            result.config, result.curves | {name: scaled}, result.answers
+        )
+    cut = [curve[1:] for curve in result.curves[name]]
+    with pytest.raises(ValueError, match="not one number for each evaluation"):
+        task.score_networks(result.config, result.curves | {name: cut}, result.answers)
 
 
 # --- experiments ---

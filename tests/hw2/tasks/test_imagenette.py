@@ -1,6 +1,7 @@
 """The recipe of Task 3 on small images of coloured shapes, made here."""
 
 import copy
+import io
 import json
 import os
 import signal
@@ -14,11 +15,12 @@ import kornia.augmentation as K
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from sklearn.metrics import confusion_matrix, log_loss
 from torch import nn
 
-from hw2 import runs, training
+from hw2 import experiments, runs, training
 from hw2.data.imagenette import Imagenette, Images
 from hw2.tasks import imagenette
 from hw2.tasks.imagenette import AUGMENTATIONS, Augmentation, Config, Network
@@ -444,8 +446,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
+from PIL import Image
 from safetensors.torch import load_file
-from hw2 import runs, training
+from hw2 import experiments, runs, training
 from hw2.data.imagenette import Images
 from hw2.tasks import imagenette
 from hw2.tasks.imagenette import Config, train
@@ -598,8 +601,10 @@ class Recorder(nn.Module):
 
 def test_noise_is_added_to_images_in_the_unit_interval_and_not_clamped():
     data, recorder = shapes(30), Recorder()
-    found = imagenette.noisy_accuracy(recorder, data, [0.0, 0.5], draws=2)
-    assert found.tolist() == [[0.1, 0.1], [0.1, 0.1]]
+    for draw in range(2):
+        for level in (0.0, 0.5):
+            right = imagenette.right_in_noise(recorder, data, level, draw)
+            assert right.tolist() == (data.labels == 3).tolist()
     assert torch.equal(recorder.shown[0], imagenette.unit(data.images))
     noise = [(shown - recorder.shown[0]) / 0.5 for shown in recorder.shown[1::2]]
     for part in noise:
@@ -610,15 +615,18 @@ def test_noise_is_added_to_images_in_the_unit_interval_and_not_clamped():
     assert recorder.shown[1].max() > 1.5
 
 
-def test_noisy_accuracy_without_noise_is_the_accuracy():
+def test_noise_is_that_of_its_draw_whatever_was_drawn_before():
+    data, first, second = shapes(30), Recorder(), Recorder()
+    imagenette.right_in_noise(first, data, 0.5, 0)
+    torch.rand(7)
+    imagenette.right_in_noise(second, data, 0.5, 0)
+    assert torch.equal(first.shown[0], second.shown[0])
+
+
+def test_answers_without_noise_are_those_to_the_images():
     data, net = shapes(30), network()
-    found = imagenette.noisy_accuracy(net, data, [0.0], draws=1).item()
-    assert (
-        found
-        == imagenette.loss_and_accuracy(
-            imagenette.predict(net, data.images), data.labels
-        )[1]
-    )
+    expected = imagenette.predict(net, data.images).argmax(1) == data.labels
+    assert torch.equal(imagenette.right_in_noise(net, data, 0.0, 0), expected)
 
 
 def test_loss_and_confusion_are_those_of_scikit_learn():
@@ -629,7 +637,7 @@ def test_loss_and_confusion_are_those_of_scikit_learn():
     loss, accuracy = imagenette.loss_and_accuracy(logits, labels)
     assert loss == pytest.approx(log_loss(labels, logits.double().softmax(1)), rel=1e-5)
     expected = confusion_matrix(labels, logits.argmax(1))
-    assert imagenette.confusion(logits, labels).tolist() == expected.tolist()
+    assert imagenette.confusion(logits.argmax(1), labels).tolist() == expected.tolist()
     assert accuracy == expected.trace() / 50
 
 
@@ -665,41 +673,218 @@ def small(monkeypatch):
     monkeypatch.setattr(imagenette, "MISTAKES", 4)
 
 
-def test_the_recorded_weights_give_the_recorded_accuracy(small, tmp_path, capsys):
+def scored(experiment, result):
+    """Summary and curves as they are read."""
+    config = json.loads(json.dumps(result.config))
+    summary, curves = experiment.score(config, result.curves, result.answers)
+    return summary, curves
+
+
+def test_the_recorded_weights_give_the_recorded_answers(small, tmp_path, capsys):
     experiment = imagenette.final(TINY)
     result = experiment.train(tmp_path)
     assert result.config == asdict(TINY)
-    accuracy = result.summary["test_accuracy"]
     config = json.loads(json.dumps(result.config))
-    assert experiment.evaluate(config, result.weights) == {"test_accuracy": accuracy}
+    again, file = experiment.evaluate(config, result.weights, None)
+    recorded = {**result.weights, **result.answers}
+    assert file == result.data == imagenette.imagenette.FILE
+    assert again.keys() == {
+        name for name in recorded if not name.startswith("network.")
+    }
+    assert all(torch.equal(value, recorded[name]) for name, value in again.items())
+    fewer, _ = experiment.evaluate(config, result.weights, 1)
+    assert fewer.keys() < again.keys()
+    assert sum(".noise." in name for name in fewer) == 2 * len(imagenette.NOISE)
     assert all(
         value.dtype == torch.float16
         for name, value in result.weights.items()
         if name.startswith("network.")
     )
-    assert all(
-        len(values) == 2
-        for values in [*result.summary.values(), *result.curves.values()]
-    )
-    for matrix, share in zip(result.curves["confusion"], accuracy, strict=True):
+    summary, curves = scored(experiment, result)
+    assert result.summary == {}
+    accuracy = summary["test_accuracy"]
+    assert all(len(values) == 2 for values in [*summary.values(), *curves.values()])
+    for matrix, share in zip(curves["confusion"], accuracy, strict=True):
         assert np.trace(np.reshape(matrix, (10, 10))) / 40 == share
-    assert [curve[0] for curve in result.curves["noise_accuracy"]] == accuracy
+        assert np.sum(matrix) == 40
+    assert [curve[0] for curve in curves["noise_accuracy"]] == accuracy
     assert {len(curve) for curve in result.curves["validation_loss"]} == {TINY.epochs}
+    assert summary["validation_accuracy"] == [
+        curve[-1] for curve in result.curves["validation_accuracy"]
+    ]
     if training.pick_device().type == "cpu":
         assert "finds no GPU" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match=r"normalize\.mean"):
-        experiment.evaluate(config, {})
+        experiment.evaluate(config, {"network.1.head.3.bias": torch.zeros(10)}, 1)
+    cut = {name: [c[:-1] for c in values] for name, values in result.curves.items()}
+    with pytest.raises(ValueError, match="not one number for each epoch"):
+        experiment.score(config, cut, result.answers)
+
+
+def test_the_numbers_are_those_of_the_network(small, tmp_path):
+    """Against a network that is built and asked here."""
+    experiment = imagenette.final(TINY)
+    result = experiment.train(tmp_path)
+    summary, _ = scored(experiment, result)
+    test = imagenette.imagenette.load().test
+    net = network()
+    net.load_state_dict(
+        {
+            name.removeprefix("network.2."): value
+            for name, value in result.weights.items()
+            if name.startswith("network.2.")
+        }
+    )
+    with torch.inference_mode():
+        logits = net.eval()(test.images / 255)
+    right = logits.argmax(1) == test.labels
+    assert summary["test_accuracy"][1] == right.double().mean().item()
+    loss = nn.functional.cross_entropy(logits, test.labels).item()
+    assert summary["test_loss"][1] == pytest.approx(loss, abs=1e-6)
+    mean = np.mean(
+        [
+            imagenette.right_in_noise(net, test, 0.05, draw).double().mean().item()
+            for draw in range(imagenette.DRAWS)
+        ]
+    )
+    assert summary["noise_0.05"][1] == pytest.approx(mean)
 
 
 def test_mirror_images_are_heard_where_asked(small, tmp_path):
     experiment = imagenette.final(TINY, mirrored=True)
     result = experiment.train(tmp_path)
-    again = experiment.evaluate(json.loads(json.dumps(result.config)), result.weights)
-    assert again == {
-        name: result.summary[name]
-        for name in ("test_accuracy", "test_accuracy_mirrored")
-    }
+    config = json.loads(json.dumps(result.config))
+    again, _ = experiment.evaluate(config, result.weights, 0)
+    assert torch.equal(again["1.mirrored"], result.answers["1.mirrored"])
     assert len(result.summary["validation_accuracy_mirrored"]) == 2
+    summary, _ = scored(experiment, result)
+    assert len(summary["test_accuracy_mirrored"]) == 2
+
+
+def test_a_seed_that_is_trained_alone_gives_what_it_gives_beside_others(
+    small, tmp_path
+):
+    experiment = imagenette.final(TINY)
+    both, alone = experiment.train(tmp_path / "a"), experiment.once(tmp_path / "b")
+    assert alone.seeds == both.seeds[:1]
+    assert torch.equal(alone.answers["1.classes"], both.answers["1.classes"])
+
+
+def encoded(images: Images, quality: int) -> Images:
+    """The same pictures after another JPEG."""
+    found = []
+    for image in images.images:
+        buffer = io.BytesIO()
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        picture.save(buffer, "JPEG", quality=quality)
+        found.append(torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1))
+    return Images(torch.stack(found), images.labels)
+
+
+def test_runs_on_either_archive_are_audited_on_either(small, tmp_path, monkeypatch):
+    source, archives = imagenette.imagenette, {}
+    for file, quality in ((source.FILE, 95), (source.OFFICIAL, 60)):
+        parts = encoded(shapes(100), quality), encoded(shapes(400, seed=1), quality)
+        archives[file.name] = Imagenette(*parts, file, "")
+    monkeypatch.setitem(imagenette.EXPERIMENTS, "plain", imagenette.final(TINY))
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(experiments, "CHECKPOINTS", tmp_path / "checkpoints")
+    for file, other in (
+        (source.OFFICIAL, source.FILE),
+        (source.FILE, source.OFFICIAL),
+    ):
+        monkeypatch.setattr(source, "load", lambda file=file: archives[file.name])
+        run = experiments.record("imagenette/plain", fresh=True)
+        assert run.provenance["data_sha256"] == file.sha256
+        same = experiments.audit("imagenette/plain")
+        assert same.copied == experiments.faults(same) == []
+        assert all(item.changed == 0 for item in same.differences)
+        monkeypatch.setattr(source, "load", lambda other=other: archives[other.name])
+        found = experiments.audit("imagenette/plain")
+        assert found.archive == other
+        assert experiments.faults(found) == []
+        told = {item.number: item for item in found.copied}
+        assert 0 < told["test_accuracy"].tolerance < 0.2
+        classes = [item for item in found.differences if ".classes" in item.name]
+        assert sum(item.changed for item in classes) > 0
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_test_images_change_nothing_but_test_numbers(
+    small, tmp_path, monkeypatch, what
+):
+    """With other test images, or with their labels shuffled, the networks and the
+    validation numbers are bit for bit the same.
+    """
+    data = imagenette.imagenette.load()
+    shuffled = Images(
+        data.test.images,
+        data.test.labels[
+            torch.randperm(40, generator=torch.Generator().manual_seed(5))
+        ],
+    )
+    other = shapes(40, seed=9) if what == "images" else shuffled
+    found = []
+    for i, test in enumerate((data.test, other)):
+        changed = data._replace(test=test)
+        monkeypatch.setattr(
+            imagenette.imagenette, "load", lambda changed=changed: changed
+        )
+        found.append(imagenette.final(TINY).train(tmp_path / str(i)))
+    first, second = found
+    assert first.curves == second.curves
+    assert first.seeds == second.seeds
+    networks = [name for name in first.weights if name.startswith("network.")]
+    assert len({name.split(".")[1] for name in networks}) == 2
+    assert all(
+        torch.equal(first.weights[name], second.weights[name]) for name in networks
+    )
+    changed = [
+        name
+        for name, value in first.answers.items()
+        if not torch.equal(value, second.answers[name])
+    ]
+    assert changed
+
+
+def test_all_images_are_learned_from_and_those_that_are_watched_are_not(
+    small, tmp_path, monkeypatch
+):
+    """What each training of the experiment gets: on a part, with the rest watched, then
+    on all of it.
+    """
+    train, seen = imagenette.train, []
+
+    def watched(config, seed, data, validation, checkpoints):
+        seen.append((seed, data, validation))
+        return train(config, seed, data, validation, checkpoints)
+
+    monkeypatch.setattr(imagenette, "train", watched)
+    imagenette.final(TINY).train(tmp_path)
+    whole = imagenette.imagenette.load().train
+    rows = {image.numpy().tobytes() for image in whole.images}
+    assert [seed for seed, *_ in seen] == [1, 1, 2, 2]
+    for _, part, validation in seen[::2]:
+        learned = {image.numpy().tobytes() for image in part.images}
+        held_out = {image.numpy().tobytes() for image in validation.images}
+        assert learned.isdisjoint(held_out)
+        assert learned | held_out == rows
+        assert len(validation) == 10
+    for _, data, validation in seen[1::2]:
+        assert torch.equal(data.images, whole.images)
+        assert validation is None
+
+
+def test_every_seed_is_a_training_of_its_own(small, tmp_path):
+    experiment = imagenette.final(TINY)
+    result = experiment.train(tmp_path)
+    first, second = (result.weights[f"network.{seed}.head.3.weight"] for seed in (1, 2))
+    assert not torch.equal(first, second)
+    summary, _ = scored(experiment, result)
+    for i, seed in enumerate((1, 2)):
+        classes = result.answers[f"{seed}.classes"].long()
+        right = (classes == result.answers["labels"].long()).double().mean().item()
+        assert summary["test_accuracy"][i] == right
 
 
 def test_an_image_and_its_mirror_image_get_the_same_answer_together():
@@ -731,9 +916,13 @@ def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
         config | {"augmentation": base.augmentation} == asdict(base)
         for config in experiment.config.values()
     )
+    summary, _ = scored(experiment, result)
     for name, curves in result.curves.items():
         assert [len(curve) for curve in curves] == [TINY.epochs] * 2
-        assert result.summary[name] == [curve[-1] for curve in curves]
+        assert summary[name] == [curve[-1] for curve in curves]
+    cut = {name: [c[:-1] for c in values] for name, values in result.curves.items()}
+    with pytest.raises(ValueError, match="not one number for each epoch"):
+        experiment.score(experiment.config, cut, {})
     part, validation = imagenette.divide(imagenette.load(training.pick_device()).train)
     _, alone = imagenette.train(
         imagenette.from_record(experiment.config["without any"]), 2, part, validation
@@ -748,6 +937,10 @@ def test_the_data_are_described(small, tmp_path):
     result = imagenette.describe(tmp_path)
     assert result.summary == {"train_images": 100, "test_images": 40}
     assert result.curves["train_images"] == [[10] * 10]
+    again, _ = imagenette.evaluate_shown({}, {})
+    assert all(
+        torch.equal(value, result.weights[name]) for name, value in again.items()
+    )
     shown = result.weights["examples.images"]
     assert shown.shape == (5, 3, 64, 64)
     for name in AUGMENTATIONS:

@@ -351,7 +351,10 @@ def test_fewer_rows_than_a_batch_are_refused(frame, split):
 def test_metrics_are_those_of_scikit_learn(frame, split):
     rows, test = magic.prepare(TINY, frame, split.train, split.test)
     model, _ = magic.train(TINY, [0, 1], rows)
-    y, found = test.tensors[1].numpy(), magic.test_numbers(model, test)
+    y = test.tensors[1].numpy()
+    found = magic.test_numbers(
+        magic.probabilities(model, test.tensors[0]), test.tensors[1]
+    )
     for i, p in enumerate(magic.probabilities(model, test.tensors[0]).double().numpy()):
         assert found["test_accuracy"][i] == pytest.approx(accuracy_score(y, p > 0.5))
         assert found["test_loss"][i] == pytest.approx(log_loss(y, p))
@@ -378,12 +381,12 @@ def test_the_accuracy_of_a_size_is_the_mean_over_ensembles_of_so_many_members(
         pairs = [
             accuracy_score(y, p[seed, i : i + 2].mean(axis=0) > 0.5) for i in (0, 2)
         ]
-        assert magic.accuracy_of_size(model, test, 2)[seed] == pytest.approx(
-            np.mean(pairs)
-        )
-    assert magic.accuracy_of_size(model, test, 4) == pytest.approx(
-        magic.loss_and_accuracy(model, test)[1]
-    )
+        assert magic.accuracy_of_size(torch.from_numpy(p), test.tensors[1], 2)[
+            seed
+        ] == pytest.approx(np.mean(pairs))
+    assert magic.accuracy_of_size(
+        torch.from_numpy(p), test.tensors[1], 4
+    ) == pytest.approx(magic.loss_and_accuracy(model, test)[1])
 
 
 def test_signal_efficiency_is_the_share_of_gammas_above_the_threshold_that_lets_the_background_through():
@@ -419,19 +422,62 @@ def test_validation_accuracy_does_not_depend_on_the_test_labels(
 
 @pytest.mark.usefixtures("small")
 def test_the_recorded_weights_give_the_reported_numbers(tmp_path):
-    result = magic.final(tmp_path)
-    again = magic.evaluate_final(result.config, result.weights)
-    assert again == {name: result.summary[name] for name in again}
+    result = magic.final(TINY, [1, 2], tmp_path)
+    again, file = magic.evaluate_final(result.config, result.weights)
+    assert file == data.FILE
+    assert torch.equal(again["test"], result.answers["test"])
     assert all(value.dtype == torch.float16 for value in result.weights.values())
-    assert result.summary["validation_accuracy_of_2"] == pytest.approx(
-        result.summary["validation_accuracy"]
+    summary, curves = magic.score_final(result.config, result.curves, result.answers)
+    assert result.summary == {}
+    assert summary["validation_accuracy_of_2"] == pytest.approx(
+        summary["validation_accuracy"]
     )
     assert len(result.curves["train_loss"]) == len(result.seeds) == 2
-    assert result.curves["roc_signal"][0][0] >= 0
-    assert result.curves["roc_signal"][0][-1] == 1
-    assert result.summary["validation_accuracy"] == [
+    assert curves["roc_signal"][0][0] >= 0
+    assert curves["roc_signal"][0][-1] == 1
+    assert summary["validation_accuracy"] == [
         curve[-1] for curve in result.curves["validation_accuracy"]
     ]
+    alone = magic.final(TINY, [1], tmp_path)
+    assert torch.equal(alone.answers["test"][0], result.answers["test"][0])
+
+
+@pytest.mark.usefixtures("small")
+def test_curves_that_were_cut_or_end_elsewhere_are_refused(tmp_path):
+    result = magic.final(TINY, [1, 2], tmp_path)
+    cut = {name: [c[:-1] for c in values] for name, values in result.curves.items()}
+    with pytest.raises(ValueError, match=f"numbers for {TINY.epochs} epochs"):
+        magic.score_final(result.config, cut, result.answers)
+    raised = [[*c[:-1], c[-1] + 0.05] for c in result.curves["validation_accuracy"]]
+    with pytest.raises(ValueError, match="the curves end at"):
+        magic.score_final(
+            result.config,
+            result.curves | {"validation_accuracy": raised},
+            result.answers,
+        )
+
+
+@pytest.mark.usefixtures("small")
+def test_test_rows_change_nothing_but_test_numbers(frame, split, tmp_path, monkeypatch):
+    """With other test rows, labels and features, networks and validation numbers are
+    bit for bit the same.
+    """
+    other = frame.copy()
+    rng, columns = np.random.default_rng(0), frame.columns
+    other.iloc[split.test] = frame.iloc[rng.permutation(split.test)].to_numpy()
+    labels = other["class"].to_numpy().copy()
+    labels[split.test] = rng.permutation(labels[split.test])
+    other["class"] = labels
+    assert not other[columns].equals(frame[columns])
+    rest, found = np.sort(np.concatenate([split.train, split.validation])), []
+    for i, table in enumerate((frame, other)):
+        monkeypatch.setattr(magic, "load", lambda table=table: (table, split, rest))
+        found.append(magic.final(TINY, [1, 2], tmp_path / str(i)))
+    first, second = found
+    assert_equal(first.weights, second.weights)
+    assert first.curves == second.curves
+    assert torch.equal(first.answers["validation"], second.answers["validation"])
+    assert not torch.equal(first.answers["test"], second.answers["test"])
 
 
 @pytest.mark.usefixtures("small")
@@ -443,26 +489,46 @@ def test_each_initialization_is_trained_with_an_optimizer_of_its_own(
         for name in ("xavier_uniform", "small_normal")
     }
     monkeypatch.setattr(magic, "INITIALIZED", tiny)
-    result = magic.initializations(tmp_path)
+    result = magic.initializations([1, 2], tmp_path)
     first, second = (result.curves[f"{name}_rest_loss"][0] for name in tiny)
     assert first != second
     assert first[-1] < first[0]
     assert second[-1] < second[0]
-    assert set(result.summary) == set(tiny)
+    summary, _ = magic.score_initializations(
+        result.config, result.curves, result.answers
+    )
+    assert {name: len(values) for name, values in summary.items()} == dict.fromkeys(
+        tiny, 2
+    )
+    frame, split, rest = magic.load()
+    rows, test = magic.prepare(tiny["small_normal"], frame, rest, split.test)
+    model, _ = magic.train(tiny["small_normal"], [1, 2], rows)
+    assert summary["small_normal"] == magic.loss_and_accuracy(model, test)[1]
 
 
 @pytest.mark.usefixtures("small")
-def test_ablations_give_one_accuracy_for_each_fold(tmp_path, monkeypatch):
+def test_ablations_give_one_accuracy_for_each_fold_of_a_fresh_partition(
+    tmp_path, monkeypatch
+):
+    variants = {"as chosen": TINY, "no derived features": replace(TINY, derived=False)}
+    monkeypatch.setattr(magic, "ABLATIONS", variants)
     monkeypatch.setattr(
-        magic,
-        "ABLATIONS",
-        {"as chosen": TINY, "no derived features": replace(TINY, derived=False)},
+        magic, "ABLATED", magic.ABLATED | {"variants": magic.records(variants)}
     )
     result = magic.ablations(tmp_path)
-    assert {
-        name: len(values) for name, values in result.summary.items()
-    } == dict.fromkeys(magic.ABLATIONS, 8)
-    assert result.summary["as chosen"][3] == magic.cross_validate(TINY, 3, 3)
+    summary, _ = magic.score_ablations(result.config, {}, result.answers)
+    assert {name: len(values) for name, values in summary.items()} == dict.fromkeys(
+        variants, 8
+    )
+    frame, split, _ = magic.load()
+    part = magic.folds(frame, split, magic.PARTITION)[3]
+    assert all(
+        not np.array_equal(part[1], rows) for _, rows in magic.folds(frame, split)
+    )
+    rows, validation = magic.prepare(TINY, frame, *part)
+    model, _ = magic.train(TINY, [magic.FOLD_SEEDS[3]], rows)
+    assert [summary["as chosen"][3]] == magic.loss_and_accuracy(model, validation)[1]
+    assert set(magic.FOLD_SEEDS).isdisjoint([*range(8), *magic.SEEDS])
 
 
 @pytest.mark.usefixtures("small")

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from optuna.distributions import CategoricalDistribution
 from sklearn.linear_model import LogisticRegression
 
 from hw2 import searching
 from hw2.data import magic as data
-from hw2.tasks import magic, magic_baselines
+from hw2.tasks import magic, magic_baselines, magic_comparison
 from hw2.tasks.magic_baselines import PROBLEMS
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -47,6 +48,7 @@ def test_logistic_regression_scales_by_the_training_rows_only(showers):
     )
 
 
+@pytest.mark.filterwarnings("ignore:n_quantiles")  # of fewer rows than quantiles
 def test_the_models_follow_their_seed(showers):
     frame, split, _ = showers
     x, y = data.arrays(frame)
@@ -59,9 +61,69 @@ def test_the_models_follow_their_seed(showers):
         }
 
     found, again, other = probabilities(3), probabilities(3), probabilities(4)
-    assert len(found) == 5
+    assert len(found) == 6
     np.testing.assert_equal(again, found)
     assert not np.array_equal(other["forest, tuned"], found["forest, tuned"])
+
+
+def test_averaged_boosting_is_the_mean_of_its_members(showers, monkeypatch):
+    monkeypatch.setattr(magic_baselines, "AVERAGED", 3)
+    frame, split, _ = showers
+    x, y = data.arrays(frame)
+    setting = magic_baselines.BOOSTING_DERIVED | {"max_iter": 5}
+    both = magic_baselines.averaged(setting, 4).fit(x[split.train], y[split.train])
+    alone = [
+        magic_baselines.estimator("boosting", setting, seed)
+        .fit(x[split.train], y[split.train])
+        .predict_proba(x[split.test])
+        for seed in (12, 13, 14)
+    ]
+    assert not np.allclose(alone[0], alone[1])
+    np.testing.assert_allclose(
+        both.predict_proba(x[split.test]), np.mean(alone, axis=0)
+    )
+
+
+def test_the_baselines_learn_from_the_rows_they_are_given(showers, monkeypatch):
+    """In the comparison no model sees test rows: with other labels there, what is
+    answered stays.
+    """
+    frame, split, rest = showers
+    x, y = data.arrays(frame)
+    few = {
+        "logistic regression": magic_baselines.logistic,
+        "forest, tuned": lambda: magic_baselines.estimator(
+            "forest", magic_baselines.FOREST | {"n_estimators": 5}, 1
+        ),
+    }
+    monkeypatch.setattr(
+        magic_baselines, "models", lambda seed: {n: make() for n, make in few.items()}
+    )
+    tiny = magic.Config(members=1, depth=1, width=8, epochs=1, transform="standard")
+    monkeypatch.setattr(magic, "Config", lambda: tiny)
+    other = y.copy()
+    other[split.test] = 1 - other[split.test]
+    found = []
+    for labels in (y, other):
+        table = frame.assign(**{"class": np.where(labels == 1, "h", "g")})
+        monkeypatch.setattr(magic, "load", lambda table=table: (table, split, rest))
+        monkeypatch.setattr(
+            magic_comparison, "_data", lambda labels=labels: (x, labels, {7: split})
+        )
+        monkeypatch.setattr(data, "split", lambda *_: split)
+        result = magic_comparison.compare([7], None)
+        found.append(result.answers)
+        config = {"splits": [7]}
+        summary, _ = magic_comparison.score(config, {}, result.answers)
+        for name in ("logistic regression", "forest, tuned"):
+            model = few[name]().fit(x[rest], y[rest])
+            assert summary[name] == [model.score(x[split.test], labels[split.test])]
+    assert (
+        found[0].keys()
+        == found[1].keys()
+        == {f"{name}.7.bits" for name in (*few, "network")}
+    )
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_the_accuracy_of_a_fold_is_that_of_its_validation_rows(showers):
@@ -158,5 +220,6 @@ def test_the_experiment_searches_and_records(showers, tmp_path, monkeypatch):
     assert result.config == small.config()
     assert len(result.curves["max_features"][0]) == 2
     best = searching.best(result.config, result.curves)
+    summary, _ = searching.score(result.config, result.curves, {})
     accuracies = [magic_baselines.accuracy("forest", best, fold) for fold in range(2)]
-    assert np.mean(accuracies) == pytest.approx(result.summary["best_accuracy"])
+    assert np.mean(accuracies) == pytest.approx(summary["best_accuracy"])

@@ -62,6 +62,6 @@ def test_the_noise_that_is_added_is_a_times_a_standard_normal_one() -> None:
 
     black = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     data = Images(black, torch.zeros(2, dtype=torch.long))
-    imagenette.noisy_accuracy(Watch(), data, [0.5], 1)
+    imagenette.right_in_noise(Watch(), data, 0.5, 0)
     assert abs(seen[0].mean()) < 0.02
     assert abs(seen[0].std() - 0.5) < 0.02
