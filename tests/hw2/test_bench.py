@@ -1,6 +1,7 @@
 """The bench on a small archive made here, with small networks."""
 
 import io
+import json
 import tarfile
 from dataclasses import replace
 
@@ -125,6 +126,72 @@ def test_both_loaders_give_the_same_images(archive, tmp_path):
     assert len(sums[0]) == 30
     assert len(sums[1]) == 24  # whole batches only
     assert sums[1] < sums[0]
+
+
+def test_the_usual_pipelines_second_epoch_and_nothing_but_training_is_counted(
+    archive, tmp_path, monkeypatch
+):
+    told, counted = iter([9.0, 4.0, 30.0]), []
+
+    def seconds(call, device):
+        with monkeypatch.context() as m:  # nothing is judged while the clock runs
+            m.setattr(bench, "peer_accuracy", None)
+            call()
+        counted.append(next(told))
+        return counted[-1]
+
+    monkeypatch.setattr(bench, "seconds", seconds)
+    bench.extract(archive, tmp_path / "files")
+    loader = bench.usual_loader(tmp_path / "files", SMALL)
+    numbers, epoch = bench.usual_to_target(
+        loader, imagenette.load(None).test, SMALL, limit=20
+    )
+    assert (epoch, numbers["usual_seconds"], numbers["usual_epochs"]) == (4.0, 43.0, 3)
+
+
+def test_ours_is_judged_by_its_answers_to_the_images_themselves(archive):
+    data = imagenette.load(None)
+    found = bench.ours_to_target(data.train, data.test, SMALL)
+    for seed, accuracy in enumerate(found["ours_accuracy"]):
+        network, _ = imagenette.train(TINY, seed, data.train)
+        answers = imagenette.predict(network, data.test.images).argmax(1)
+        assert accuracy == (answers == data.test.labels).double().mean().item()
+    assert len(found["ours_seconds"]) == SMALL.trainings
+
+
+def test_the_peer_is_judged_on_images_as_it_was_trained_on(archive):
+    class Recorder(nn.Module):
+        def forward(self, x):
+            shown.append(x)
+            return torch.zeros(len(x), 10)
+
+    data, shown = imagenette.load(None), []
+    bench.peer_accuracy(Recorder(), data.train)
+    trained = torch.cat([x for x, _ in bench.our_loader(data.train, SMALL)])
+    judged = {image.sum().round().item() for image in torch.cat(shown)}
+    assert {image.sum().round().item() for image in trained} <= judged
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda r: r["provenance"].update(device="cpu: faster"), "says that it is of"),
+        (
+            lambda r: r["summary"].update(usual_epoch_seconds=1e-3),
+            "was edited: its digest",
+        ),
+    ],
+)
+def test_an_edited_record_is_refused(archive, monkeypatch, edit, message):
+    monkeypatch.setattr(bench, "SETTINGS", QUICK)
+    run = bench.measure(QUICK)
+    record = json.loads(run.file.read_text())
+    edit(record)
+    if "says" in message:
+        record["provenance"]["record_sha256"] = runs.digest(record)
+    run.file.write_text(json.dumps(record))
+    with pytest.raises(RunError, match=message):
+        bench.recorded()
 
 
 def test_the_peer_has_no_batch_norm():
