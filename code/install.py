@@ -6,6 +6,7 @@ none of pip's settings, so it is handed them. Needs the standard library alone.
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,8 @@ def install(lock: str) -> int:
 
 
 if __name__ == "__main__":
+    # the installer ends with this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         sys.exit(install(sys.argv[1]))
     except KeyboardInterrupt:

@@ -15,6 +15,25 @@ fi
 mkdir -p .build 2>/dev/null && touch .build/lock 2>/dev/null ||
     fail "nothing can be written into $(pwd); copy the project to a folder where you may write, or free some space"
 
+# Runs a program that ends with this script: on SIGTERM a shell alone would leave it behind. It runs in the background,
+# where it gets no Ctrl-C either.
+attended() {
+    "$@" &
+    child=$!
+    trap 'leave 143' TERM
+    trap 'leave 130' INT
+    status=0
+    wait "$child" || status=$?
+    trap - TERM INT
+    return "$status"
+}
+leave() {
+    kill "$child" 2>/dev/null || true
+    wait "$child" || true
+    [ -z "${begun:-}" ] || echo "interrupted; apt-get, if it was begun, goes on in the background: see .build/tex.log" >&2
+    exit "$1"
+}
+
 # Waits until no other process has the lock, where the system has flock; a lock ends with its process, however that ends.
 lock() { # its file descriptor, what has it
     command -v flock >/dev/null || return 0
@@ -57,15 +76,15 @@ python() {
     # TeX meanwhile; where it fails it says so, and again when it is needed
     if [ -n "${WITH_TEX:-}" ] && [ ! -e .build/tex ] && ! has_tinytex; then
         (tex) 9>&- &
-        trap 'echo "interrupted; apt-get, if it was begun, goes on in the background: see .build/tex.log" >&2; exit 130' INT
+        begun=$!
     fi
     start=$(date +%s)
     echo "Python packages: installing those of requirements.lock into .venv (with PyTorch for GPUs about 3 GB to download)"
-    .venv/bin/python code/install.py requirements.lock ||
+    attended .venv/bin/python code/install.py requirements.lock ||
         fail "the Python packages could not be installed (above); once that is mended, run make again: it goes on from here"
     .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
     echo "Python packages: installed in $(($(date +%s) - start)) s"
-    wait
+    [ -z "${begun:-}" ] || wait "$begun" || true
     touch .venv/.ready
 }
 
@@ -117,19 +136,17 @@ installed_quarto() { # the path of a usable one, or nothing
     done
 }
 
-# The same, downloaded where there is none. That is tried once; `make clean` forgets that it failed.
+# Sets `quarto` to the same, downloaded where there is none. That is tried once; `make clean` forgets that it failed.
 find_quarto() {
-    found=$(installed_quarto)
-    if [ -n "$found" ]; then
-        echo "$found"
+    quarto=$(installed_quarto)
+    if [ -n "$quarto" ] || [ -e .build/no-quarto ]; then
         return
     fi
-    [ -e .build/no-quarto ] && return
     if .venv/bin/python -c 'from urllib.request import urlopen; urlopen("https://github.com/quarto-dev/quarto-cli/releases", timeout=5)' \
         >/dev/null 2>&1 && echo "Downloading Quarto into .venv" >&2 &&
-        .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --require-hashes -r code/quarto.lock \
-            >.build/quarto.log 2>&1 && is_usable .venv/bin/quarto; then
-        echo .venv/bin/quarto
+        attended .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --require-hashes \
+            -r code/quarto.lock >.build/quarto.log 2>&1 && is_usable .venv/bin/quarto; then
+        quarto=.venv/bin/quarto
     else
         touch .build/no-quarto
     fi
@@ -149,7 +166,7 @@ render() {
     touch .build/reading
     note_a_missing_commit
     case "$RENDERER" in
-    auto | quarto) quarto=$(find_quarto) ;;
+    auto | quarto) find_quarto ;;
     pandoc) quarto= ;;
     *) fail "RENDERER=$RENDERER is unknown; use auto, quarto or pandoc" ;;
     esac
@@ -168,7 +185,7 @@ render() {
     echo "Renderer: Quarto $("$quarto" --version) ($quarto)"
     # Quarto leaves unknown references in the text, so its PDF is checked here
     [ ! -e report/hw2.pdf ] || cp -p report/hw2.pdf .build/previous.pdf
-    if ! { "$quarto" render report/hw2.qmd && .venv/bin/python -m hw2 inspect report/hw2.pdf; }; then
+    if ! { attended "$quarto" render report/hw2.qmd && .venv/bin/python -m hw2 inspect report/hw2.pdf; }; then
         rm -f report/hw2.pdf
         [ ! -e .build/previous.pdf ] || cp -p .build/previous.pdf report/hw2.pdf
         exit 1

@@ -15,15 +15,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
-
-import sympy as sp
 
 from hw2 import kept, pages
 from hw2.paths import REPORT
+from hw2.workers import Begin
 
 Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
@@ -52,13 +51,26 @@ class Claim:
     check: Check = field(repr=False)
 
 
+class Listed(NamedTuple):
+    """What can be said of a claim without the objects that are checked, which take
+    seconds to import.
+    """
+
+    label: str
+    statement: str
+    method: str
+    domain: str
+    mutants: tuple[str, ...]
+    module: str
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a claim. `tie` is how the page is bound to the checked object:
     "printed", "parsed" or "no". It is `kept` where the same code has found it before.
     """
 
-    claim: Claim
+    claim: Listed
     faults: tuple[str, ...]
     refuted: int
     tie: str
@@ -109,12 +121,31 @@ def claim(
 @cache
 def registry() -> Mapping[str, Claim]:
     """All claims of `hw2.theory`, in order of module and definition."""
-    package = importlib.import_module("hw2.theory")
-    for module in sorted(
-        module.name for module in pkgutil.iter_modules(package.__path__)
-    ):
-        importlib.import_module(f"hw2.theory.{module}")
+    for module in _modules():
+        importlib.import_module(module)
     return _REGISTRY
+
+
+def _modules() -> list[str]:
+    package = importlib.import_module("hw2.theory")
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return [f"hw2.theory.{name}" for name in sorted(names)]
+
+
+def listed() -> dict[str, Listed]:
+    """What the registry has, known from before where its code is the same."""
+
+    def compute() -> list[Listed]:
+        return [_listed(claim) for claim in registry().values()]
+
+    of = (f"{__name__}.listed", "")
+    found = kept.value(of, (*_modules(), __name__), compute, Listed)
+    return {item.label: item for item in found}
+
+
+def _listed(claim: Claim) -> Listed:
+    said = (claim.label, claim.statement, claim.method, claim.domain)
+    return Listed(*said, tuple(claim.mutants), claim.check.__module__)
 
 
 def examine(claim: Claim, place: pages.Place | None) -> Verdict:
@@ -148,36 +179,41 @@ def examine(claim: Claim, place: pages.Place | None) -> Verdict:
             tie = pages.tie(place, claim.claimed)
         except pages.TieError as error:
             faults.append(f"{place.where}: {error}")
-    return Verdict(claim, tuple(faults), refuted, tie, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Verdict(_listed(claim), tuple(faults), refuted, tie, seconds)
 
 
-def examine_all(only: str = "") -> Iterator[Verdict]:
-    """The verdicts on the claims that `only` selects, in the report's order, as they
-    come.
+def examine_all(only: str, begin: Begin) -> list[Callable[[], Verdict]]:
+    """Begin to examine the claims that `only` selects. Gives, in the report's order,
+    for each what waits for its verdict.
     """
-    yield from map(_examine, (label for label in in_order() if matches(label, only)))
+    tasks = [(item, _place(item)) for item in in_order() if matches(item.label, only)]
+    unknown = [task for task in tasks if not kept.has(*_known_by(*task))]
+    unknown.sort(key=lambda task: task[0].label not in SHARED)  # which take longest
+    begun = dict(zip(unknown, begin(_examine, unknown), strict=True))
+    return [begun.get(task) or partial(_examine, *task) for task in tasks]
 
 
-def in_order() -> list[str]:
-    """The labels of all claims in the report's order, at the end those that it does not
-    have.
-    """
+def in_order() -> list[Listed]:
+    """All claims in the report's order, at the end those that it does not have."""
     order = {label: i for i, label in enumerate(pages.places())}
-    return sorted(registry(), key=lambda label: order.get(label, len(order)))
+    found = listed().values()
+    return sorted(found, key=lambda item: order.get(item.label, len(order)))
 
 
-def _examine(label: str) -> Verdict:
+def _examine(item: Listed, place: pages.Place | None) -> Verdict:
     """The verdict on a claim, kept from before where the claim, all code that it calls
-    and the page are the same. One with faults is not kept.
+    and its place on the page are the same. One with faults is not kept.
     """
     anew: list[Verdict] = []
 
     def compute() -> Found:
-        anew.append(examine(registry()[label], _place(label)))
+        anew.append(examine(registry()[item.label], place))
         return Found(*(getattr(anew[0], name) for name in Found._fields))
 
-    found = kept.value(*_known_by(label), compute, Found, lambda it: not it.faults)
-    return anew[0] if anew else replace(Verdict(registry()[label], *found), kept=True)
+    of, modules = _known_by(item, place)
+    found = kept.value(of, modules, compute, Found, lambda it: not it.faults)
+    return anew[0] if anew else replace(Verdict(item, *found), kept=True)
 
 
 class Found(NamedTuple):
@@ -189,78 +225,80 @@ class Found(NamedTuple):
     seconds: float
 
 
-def _place(label: str) -> pages.Place | None:
+def _place(item: Listed) -> pages.Place | None:
     places = pages.places()
-    return places.get(label, None if places else pages.Place(label, ""))
+    return places.get(item.label, None if places else pages.Place(item.label, ""))
 
 
-def _known_by(label: str) -> tuple[tuple[str, str], tuple[str, str]]:
+def _known_by(
+    item: Listed, place: pages.Place | None
+) -> tuple[tuple[str, str], tuple[str, str]]:
     """What the verdict on a claim depends on: the claim, what the page says, and the
     code.
     """
-    place = _place(label)
     said = (place.latex, place.printed) if place else None
-    modules = (registry()[label].check.__module__, __name__)
-    return (f"claim.{label}", repr(said)), modules
+    return (f"claim.{item.label}", repr(said)), (item.module, __name__)
 
 
-def _is_known(label: str) -> bool:
-    of, modules = _known_by(label)
-    file = kept.entry(*of, modules)
-    return file is not None and file.is_file()
-
-
-def examine_elsewhere(labels: Sequence[str]) -> Callable[[], list[Verdict]]:
-    """Begin to examine some claims in another process. Returns what waits for the
-    verdicts.
+def elsewhere(labels: Sequence[str], formulas: bool) -> Callable[[], "Elsewhere"]:
+    """Begin to examine some claims, and to judge all formulas, in another process.
+    Returns what waits for what it finds.
 
     That raises ClaimError where the process did not come to an end.
     """
-    code = "import sys; from hw2 import claims; claims.tell(sys.argv[1:])"
-    found = _elsewhere(["-c", code, *labels], "examines claims")
-    return lambda: [
-        Verdict(registry()[label], tuple(faults), *numbers)
-        for label, faults, *numbers in found()
-    ]
-
-
-def _elsewhere(arguments: Sequence[str], does: str) -> Callable[[], list]:
-    """Begin a Python process. Returns what waits for the JSON that it prints, and
-    raises ClaimError where it did not come to an end.
-    """
+    code = "import sys; from hw2 import claims; claims.tell(*sys.argv[1:])"
     path = os.pathsep.join(filter(None, sys.path))
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        [sys.executable, "-c", code, "formulas" if formulas else "", *labels],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
 
-    def wait() -> list:
+    @cache
+    def wait() -> Elsewhere:
         output, errors = process.communicate()
         if process.returncode:
-            reason = errors.strip().splitlines()[-1:] or [
-                f"status {process.returncode}"
-            ]
+            lines = errors.strip().splitlines()
+            reason = lines[-1] if lines else f"status {process.returncode}"
             raise ClaimError(
-                f"the process that {does} has failed ({reason[0]}); try `make verify`"
+                "the process that examines claims and judges formulas has failed "
+                f"({reason}); try `make verify`"
             )
-        return json.loads(output)
+        judged, told = json.loads(output)
+        everything = listed()
+        verdicts = [
+            Verdict(everything[label], tuple(faults), *numbers)
+            for label, faults, *numbers in told
+        ]
+        return Elsewhere(judged, verdicts)
 
     return wait
 
 
-def tell(labels: Sequence[str]) -> None:
-    """Examine some claims and print their verdicts as JSON, for the process that has
-    begun this one.
+class Elsewhere(NamedTuple):
+    """What another process has found: what is wrong with the formulas and a summary,
+    and verdicts.
     """
-    found = [_examine(label) for label in labels]
-    print(
-        json.dumps(
-            [[v.claim.label, v.faults, v.refuted, v.tie, v.seconds] for v in found]
-        )
-    )
+
+    formulas: tuple[list[str], str] | None
+    verdicts: list[Verdict]
+
+
+def tell(formulas: str, *labels: str) -> None:
+    """Judge the formulas where asked to, examine some claims, and print what is found
+    as JSON, for the process that has begun this one.
+    """
+    judged = None
+    if formulas:
+        from hw2.formulas import report
+
+        judged = report.without_wrong_versions()
+    everything = listed()
+    found = [_examine(everything[label], _place(everything[label])) for label in labels]
+    verdicts = [[v.claim.label, v.faults, v.refuted, v.tie, v.seconds] for v in found]
+    print(json.dumps([judged, verdicts]))
 
 
 def matches(label: str, only: str) -> bool:
@@ -274,6 +312,7 @@ def unclaimed(only: str = "") -> list[str]:
     """Messages for the equations and theorems of the report whose label no claim
     has.
     """
+    known = listed()
     return [
         (
             f"{place.where}: {label} has no claim; register one in hw2.theory or name "
@@ -281,25 +320,30 @@ def unclaimed(only: str = "") -> list[str]:
             f"{label.split('-')[0]}-def-..."
         )
         for label, place in pages.places().items()
-        if place.needs_claim and label not in registry() and matches(label, only)
+        if place.needs_claim and label not in known and matches(label, only)
     ]
 
 
 @cache
-def _others() -> Callable[[], list[Verdict]]:
-    """All claims but those of `SHARED`, in another process, and those that are known
-    from before.
+def _elsewhere() -> Callable[[], Elsewhere]:
+    """All formulas of the page and all claims but those of `SHARED`, in another
+    process; those that are known from before are not among them.
     """
-    labels = [label for label in in_order() if label not in SHARED]
-    unknown = [label for label in labels if not _is_known(label)]
-    return examine_elsewhere(unknown) if unknown else list
+    unknown = [
+        item.label
+        for item in in_order()
+        if item.label not in SHARED and not kept.has(*_known_by(item, _place(item)))
+    ]
+    judged, todo = None, bool(pages.places())
+    if todo:
+        from hw2.formulas import report
 
-
-@cache
-def _formulas() -> Callable[[], list]:
-    """All formulas of the page, in another process: what is wrong, and a summary."""
-    code = "from hw2.formulas import report; report.tell()"
-    return _elsewhere(["-c", code], "judges formulas")
+        judged = report.known()
+        todo = judged is None
+    if not (todo or unknown):
+        return lambda: Elsewhere(judged, [])
+    wait = elsewhere(unknown, todo)
+    return lambda: wait() if todo else wait()._replace(formulas=judged)
 
 
 @cache
@@ -307,9 +351,10 @@ def formulas() -> str:
     """How many formulas of the report are evaluated. Raises ClaimError where one is not
     true, which stops the render. In a notebook without the sources nothing is judged.
     """
-    if not pages.places():
+    judged = _elsewhere()().formulas
+    if judged is None:
         return ""
-    faults, summary = _formulas()()
+    faults, summary = judged
     if faults:
         raise ClaimError("\n".join(faults))
     return summary
@@ -320,8 +365,11 @@ def verdicts() -> tuple[Verdict, ...]:
     """All verdicts, for the report. Raises ClaimError where anything is wrong, which
     stops the render.
     """
-    found = {verdict.claim.label: verdict for verdict in _others()()}
-    found |= {label: _examine(label) for label in in_order() if label not in found}
+    found = {verdict.claim.label: verdict for verdict in _elsewhere()().verdicts}
+    order = in_order()
+    for item in order:
+        if item.label not in found:
+            found[item.label] = _examine(item, _place(item))
     faults = [
         f"{verdict.claim.label}: {fault}"
         for verdict in found.values()
@@ -329,11 +377,19 @@ def verdicts() -> tuple[Verdict, ...]:
     ] + unclaimed()
     if faults:
         raise ClaimError("\n".join(faults))
-    return tuple(found[label] for label in in_order())
+    return tuple(found[item.label] for item in order)
 
 
 def written(label: str, lhs: str) -> str:
     """The LaTeX of `lhs` = the claimed sympy expression."""
+    of = (f"{__name__}.written", repr((label, lhs)))
+    modules = (listed()[label].module, __name__)
+    return kept.value(of, modules, lambda: _written(label, lhs), str)
+
+
+def _written(label: str, lhs: str) -> str:
+    import sympy as sp
+
     named = registry()[label].claimed.replace(
         sp.polygamma, lambda k, x: sp.Function(rf"\psi^{{({k})}}")(x)
     )
@@ -362,16 +418,16 @@ def ticks() -> None:
     none. The report calls this first, and it starts anew: Quarto may keep a kernel,
     with its caches, for the next render.
     """
-    for cached in (pages.places, _formulas, formulas, _others, verdicts):
+    for cached in (pages.places, _elsewhere, formulas, verdicts):
         cached.cache_clear()
-    if pages.places():
-        _formulas()
-    _others()
+    _elsewhere()
     changed = unsealed()
     print(
         "\n```{=latex}\n"
         + "\n".join(
-            rf"\verified{{{label}}}" for label in in_order() if label not in changed
+            rf"\verified{{{item.label}}}"
+            for item in in_order()
+            if item.label not in changed
         )
         + "\n```\n"
     )

@@ -37,11 +37,16 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
     if anew:
         os.environ["HW2_KEEP"] = "0"
     from hw2 import claims
+    from hw2.formulas import report
+    from hw2.workers import workers
 
     start = time.perf_counter()
-    faults = claims.unclaimed(only) + _labels_and_seals(only)
-    judged, more = _verify_formulas(only, survivors)
-    found, others = _verify_claims(only)
+    with workers() as begin:
+        sections = report.judge_all(only, begin)
+        verdicts = claims.examine_all(only, begin)
+        faults = claims.unclaimed(only) + _labels_and_seals(only)
+        judged, more = _verify_formulas(sections, survivors)
+        found, others = _verify_claims(verdicts)
     faults += more + others
     if not judged and not found and not faults:
         message = (
@@ -72,8 +77,10 @@ def _labels_and_seals(only: str) -> list[str]:
     return pdf_check.repeated_labels(lines) + pdf_check.unknown(lines) + broken
 
 
-def _verify_formulas(only: str, survivors: bool) -> tuple[list[Any], list[str]]:
-    """The sections' findings, printed as a table, and what is wrong."""
+def _verify_formulas(
+    sections: list[Callable[[], Any]], survivors: bool
+) -> tuple[list[Any], list[str]]:
+    """The sections' findings, printed as they come, and what is wrong."""
     from hw2.formulas import report
 
     header = (
@@ -83,7 +90,8 @@ def _verify_formulas(only: str, survivors: bool) -> tuple[list[Any], list[str]]:
     )
     print(header + "\n" + "-" * len(header))
     found, faults = [], []
-    for judged in report.judge_all(only):
+    for wait in sections:
+        judged = wait()
         found.append(judged)
         faults += report.faults([judged])
         counts = [
@@ -115,17 +123,16 @@ def _verify_formulas(only: str, survivors: bool) -> tuple[list[Any], list[str]]:
     return found, faults
 
 
-def _verify_claims(only: str) -> tuple[list[Any], list[str]]:
-    """The verdicts on the claims, printed as a table, and what is wrong."""
-    from hw2 import claims
-
+def _verify_claims(verdicts: list[Callable[[], Any]]) -> tuple[list[Any], list[str]]:
+    """The verdicts on the claims, printed as they come, and what is wrong."""
     header = (
         f"{'':2}{'label':<26} {'statement':<58} {'tied':<8} {'mutants':>7} "
         f"{'seconds':>8}"
     )
     print(header + "\n" + "-" * len(header))
     found, faults = [], []
-    for verdict in claims.examine_all(only):
+    for wait in verdicts:
+        verdict = wait()
         item = verdict.claim
         found.append(verdict)
         mark, mutants = (

@@ -90,14 +90,29 @@ def value(
     never depends on how its arrays lie in memory. A result that is not `worth` it is
     not kept.
     """
-    types, file = dataclasses_of(annotation), entry(*of, modules)
-    with contextlib.suppress(Exception):  # whatever is wrong with it, if it exists
-        return read(file, types)
-    found = compute()
+    with contextlib.suppress(LookupError):
+        return find(of, modules, annotation)
+    found, types = compute(), dataclasses_of(annotation)
     content = dump(found, types)
     if worth(found):
-        keep(file, content)
+        keep(entry(*of, modules), content)
     return load(content, types)
+
+
+def find(of: tuple[str, str], modules: Sequence[str], annotation: Any) -> Any:
+    """The value that is known from before. Raises LookupError where there is none, or
+    something is wrong with it.
+    """
+    try:
+        return read(entry(*of, modules), dataclasses_of(annotation))
+    except Exception as error:  # whatever is wrong with it, if it exists
+        raise LookupError(of[0]) from error
+
+
+def has(of: tuple[str, str], modules: Sequence[str]) -> bool:
+    """Whether there is an entry."""
+    file = entry(*of, modules)
+    return file is not None and file.is_file()
 
 
 # --- what a result depends on ---

@@ -1,5 +1,7 @@
 """The labels of the report, and whether the equation under a label is the expression
 that was checked.
+
+sympy, which takes a second to import, is needed only to compare them.
 """
 
 import re
@@ -8,12 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sympy as sp
-from sympy.parsing.latex import LaTeXParsingError, parse_latex
-
 from hw2.paths import REPORT
 
 if TYPE_CHECKING:
+    import sympy as sp
+
     from qmdpdf.source import Line
 
 EQUATION = re.compile(r"\$\$((?:(?!\$\$).)+)\$\$\s*\{#(eq-[\w-]+)\}", re.DOTALL)
@@ -92,6 +93,8 @@ def tie(place: Place, claimed: Any) -> str:
     Only sympy expressions can be tied. Raises TieError where the page says something
     else or cannot be read.
     """
+    import sympy as sp
+
     if place.printed:
         return "printed"
     if not (place.latex and isinstance(claimed, sp.Basic)):
@@ -102,12 +105,15 @@ def tie(place: Place, claimed: Any) -> str:
     return "parsed"
 
 
-def read(latex: str, like: sp.Basic) -> sp.Basic:
+def read(latex: str, like: "sp.Basic") -> "sp.Basic":
     """Parse an equation of the page into the symbols of the expression `like`.
 
     Where `like` is no relation, what stands right of the last equals sign is parsed.
     Alignment marks, closing punctuation and whatever follows a `\\qquad` do not count.
     """
+    import sympy as sp
+    from sympy.parsing.latex import LaTeXParsingError, parse_latex
+
     text = re.split(r"\\qquad", latex)[0]
     text = re.sub(r"\\(begin|end)\{aligned\}|&|\\\\", " ", text).strip().rstrip(".,; ")
     text = text.replace(r"\mathrm{d}", "d")
@@ -146,10 +152,12 @@ def _uniform(text: str) -> str:
     return re.sub(r"([_^])\s*(\\[A-Za-z]+|[A-Za-z0-9])", r"\1{\2}", text)
 
 
-def same(a: sp.Basic, b: sp.Basic) -> bool:
+def same(a: "sp.Basic", b: "sp.Basic") -> bool:
     """Whether two expressions are equal, or two relations have the same sign and equal
     sides.
     """
+    import sympy as sp
+
     if isinstance(b, sp.core.relational.Relational):
         return a.func == b.func and same(a.lhs, b.lhs) and same(a.rhs, b.rhs)
     return a == b or sp.simplify(a.doit() - b.doit()) == 0

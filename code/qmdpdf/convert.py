@@ -293,20 +293,7 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
     )
     if result.returncode:
         raise QmdError(latex_error(document, text))
-    if lost := re.findall(
-        r"^(?:LaTeX Warning: Reference .*|Missing character: .*)", text, re.MULTILINE
-    ):
-        word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
-        where = (
-            document.find(re.escape(word[1] or word[2]))
-            if word
-            else os.path.relpath(document.path)
-        )
-        raise QmdError(
-            f"{where}: LaTeX lost something; for a missing character give a font that "
-            "has it, such as `mainfont: DejaVu Sans` below `format: pdf:`\n"
-            + "\n".join(sorted(set(lost)))
-        )
+    refuse_lost(document, text)
     boxes = re.findall(r"^Overfull .*", text, re.MULTILINE)
     printed = (folder / "document.tex").read_text(encoding="utf-8").split("\n")
     print(f"  overfull boxes: {len(boxes)}")
@@ -317,6 +304,21 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
         found = _woven_where(woven, printed[first - 1]) if first else None
         print(f"  {found}: {box}" if found else f"  {box}")
     return folder / "document.pdf"
+
+
+def refuse_lost(document: Document, log: str) -> None:
+    """Raise QmdError where LaTeX's log says that something is not in the PDF."""
+    pattern = r"^(?:LaTeX Warning: Reference .*|Missing character: .*)"
+    if not (lost := re.findall(pattern, log, re.MULTILINE)):
+        return
+    word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
+    text = re.escape(word[1] or word[2]) if word else r"(?!)"
+    where = document.find(text, otherwise=_find_option(document, text))
+    raise QmdError(
+        f"{where}: LaTeX lost something; for a missing character give a font that "
+        "has it, such as `mainfont: DejaVu Sans` below `format: pdf:`\n"
+        + "\n".join(sorted(set(lost)))
+    )
 
 
 def _woven_where(woven: list[Line], latex: str) -> str | None:

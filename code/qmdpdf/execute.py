@@ -24,10 +24,9 @@ from qmdpdf.source import INLINE, Document, QmdError
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")  # another one in each render
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-SETUP = """\
-from matplotlib_inline.config import InlineBackend
-InlineBackend.instance().figure_formats = {{{!r}}}
-"""  # the backend's setting, which stays when a chunk changes others of them
+# the backend's setting, which stays when a chunk changes others of them; a document
+# without figures does not wait for matplotlib
+FIGURES = "--InlineBackend.figure_formats={{{!r}}}"
 
 
 def execute(document: Document, figures: str = "pdf") -> None:
@@ -40,9 +39,7 @@ def execute(document: Document, figures: str = "pdf") -> None:
     expression raises.
     """
     cells = document.notebook.cells
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(SETUP.format(figures)), *cells]
-    )
+    notebook = nbformat.v4.new_notebook(cells=[*cells])
     folder = (
         document.root if _execute_dir(document) == "project" else document.path.parent
     )
@@ -56,11 +53,10 @@ def execute(document: Document, figures: str = "pdf") -> None:
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with (
         tempfile.TemporaryDirectory(dir=socket_folder()) as sockets,
-        _client(notebook, folder, sockets) as client,
+        _client(notebook, folder, sockets, FIGURES.format(figures)) as client,
         bar,
     ):
-        client.execute_cell(notebook.cells[0], 0, store_history=False)
-        for index, cell in enumerate(notebook.cells[1:], 1):
+        for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "markdown":
                 _evaluate_inline(client, cell, document)
             elif cell in todo:
@@ -86,7 +82,7 @@ def execute(document: Document, figures: str = "pdf") -> None:
 
 @contextlib.contextmanager
 def _client(
-    notebook: nbformat.NotebookNode, folder: Path, sockets: str
+    notebook: nbformat.NotebookNode, folder: Path, sockets: str, setting: str
 ) -> Iterator[NotebookClient]:
     """A client with a running kernel that talks through sockets in a private folder,
     not through open ports.
@@ -102,6 +98,7 @@ def _client(
         coalesce_streams=True,
         resources=resources,
         shutdown_kernel="immediate",
+        extra_arguments=[setting],
     )
     with client.setup_kernel(cleanup_kc=True):  # also after an error or Ctrl-C
         yield client

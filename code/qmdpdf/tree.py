@@ -209,7 +209,8 @@ def _div(node: Node, place: Callable[[str], str]) -> Iterator[str]:
     content, prefix = node["c"][1], kind(name)
     where = place(rf"#{re.escape(name)}\b") if name else place(r"^\s*:::+\s*(\{|\w)")
     if not name and not classes:
-        yield f"{place(r':::')}: a block ::: needs a label or a class"
+        where = place(r"^\s*(<div\b|:::+\s*\{[^.#]*\})")
+        yield f"{where}: a block ::: (or <div>) needs a label or a class"
     elif name and (classes or not (prefix or name == "refs")):
         yield f"{where}: unsupported block #{name}"
     if "name" in pairs and prefix not in THEOREMS and "proof" not in classes:

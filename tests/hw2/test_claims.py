@@ -117,16 +117,14 @@ def report(monkeypatch, tmp_path):
     """A report of one equation in place of the real one."""
     page = tmp_path / "hw2.qmd"
     page.write_text("$$ y = 2 x $$ {#eq-a}")
-    nothing_wrong = functools.cache(lambda: lambda: ([], "all are evaluated"))
-    monkeypatch.setattr(claims, "_formulas", nothing_wrong)
+    # another process would judge the real report, and knows nothing of these claims
+    judged = claims.Elsewhere(([], "all are evaluated"), [])
+    monkeypatch.setattr(claims, "elsewhere", lambda labels, formulas: lambda: judged)
     monkeypatch.setattr(claims, "unsealed", set)
     places = functools.cache(lambda: pages.find_places(expand(page)))
     monkeypatch.setattr(pages, "places", places)
-    monkeypatch.setattr(
-        claims, "SHARED", ["eq-a"]
-    )  # another process knows nothing of it
     yield page
-    for cached in (claims._others, claims.verdicts):
+    for cached in (claims._elsewhere, claims.verdicts):
         cached.cache_clear()
 
 
@@ -152,7 +150,7 @@ def test_a_second_render_in_the_same_kernel_sees_the_changed_page(
 
 def test_another_process_comes_to_the_same_verdicts():
     labels = ["eq-q6-conv", "eq-q6-pool"]
-    found = claims.examine_elsewhere(labels)()
+    found = claims.elsewhere(labels, False)().verdicts
     here = [
         claims.examine(claims.registry()[label], pages.places()[label])
         for label in labels
@@ -169,7 +167,7 @@ def test_the_claims_that_share_simulations_exist():
 
 def test_a_process_that_fails_is_a_failure():
     with pytest.raises(claims.ClaimError, match="KeyError: 'eq-q6-none'"):
-        claims.examine_elsewhere(["eq-q6-none"])()
+        claims.elsewhere(["eq-q6-none"], False)()
 
 
 def test_the_report_asks_for_the_verdicts_after_the_ticks():
@@ -190,7 +188,8 @@ def test_each_question_has_its_own_table_of_claims(registry, capsys, monkeypatch
     for label in ("eq-q1-a", "thm-q1-b", "eq-t2-c"):
         register(label)
     registry(*(Place(label, "p.qmd:1", latex="y = 2 x") for label in claims._REGISTRY))
-    monkeypatch.setattr(claims, "_others", lambda: list)
+    nothing = claims.Elsewhere(None, [])
+    monkeypatch.setattr(claims, "_elsewhere", lambda: lambda: nothing)
     claims.verdicts.cache_clear()
     claims.tables()
     claims.verdicts.cache_clear()

@@ -4,6 +4,8 @@ has changed, and is never trusted where it is damaged.
 
 import os
 import pickle
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 
 from hw2 import claims, kept, pages
+from hw2.cli import main
+from hw2.formulas import report as formula_report
 from hw2.theory import bayes_risk
 
 SMALL = ((1.0, 10.0), 2.0, 50)
@@ -205,19 +209,46 @@ def page(monkeypatch):
     )
 
 
+def examine():
+    item = claims.listed()[LABEL]
+    return claims._examine(item, claims._place(item))
+
+
 def test_the_verdict_on_a_claim_is_kept_until_the_page_changes(folder, page):
-    first, second = claims._examine(LABEL), claims._examine(LABEL)
+    first, second = examine(), examine()
     assert (first.kept, second.kept) == (False, True)
     assert replace(second, kept=False) == first
     page(where="another.qmd:1")
-    assert claims._examine(LABEL).kept
+    assert examine().kept
     page(latex="y = x")
-    assert [claims._examine(LABEL).kept for _ in range(2)] == [False, False]
-    assert not claims._examine(LABEL).holds
+    assert [examine().kept for _ in range(2)] == [False, False]
+    assert not examine().holds
 
 
-def test_no_process_is_started_for_claims_that_are_known(folder, monkeypatch):
-    monkeypatch.setattr(claims, "in_order", lambda: [LABEL])
-    claims._examine(LABEL)
-    monkeypatch.setattr(claims, "examine_elsewhere", None)
-    assert claims._others.__wrapped__()() == []
+def test_no_process_is_started_for_what_is_known(folder, monkeypatch):
+    known = [claims.listed()[LABEL]]
+    monkeypatch.setattr(claims, "in_order", lambda: known)
+    formulas = {"q6": formula_report.formulas()["q6"]}
+    monkeypatch.setattr(formula_report, "formulas", lambda: formulas)
+    examine()
+    formula_report.judge("q6", formulas["q6"], False)
+    monkeypatch.setattr(claims, "elsewhere", None)
+    faults, summary = claims._elsewhere.__wrapped__()().formulas
+    assert faults == []
+    assert summary.startswith("of ")
+
+
+KNOWN = """
+import sys
+from hw2.cli import main
+assert main(["verify", "--only", "eq-q6-conv"]) == 0
+print(sorted({"torch", "sympy", "scipy", "pandas", "IPython"} & set(sys.modules)))
+"""
+
+
+def test_what_is_known_is_verified_without_importing_what_computes(folder):
+    assert main(["verify", "--only", LABEL]) == 0
+    command = [sys.executable, "-c", KNOWN]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "kept: 1 were checked before" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

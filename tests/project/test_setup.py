@@ -4,7 +4,9 @@ stand-ins.
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -246,6 +248,45 @@ def test_tex_that_fails_meanwhile_says_so_and_python_is_ready_all_the_same(machi
     assert "apt-get install texlive-luatex" in result.stderr
     assert (machine / ".venv" / ".ready").exists()
     assert not (machine / ".build" / "tex").exists()
+
+
+WORKING = (
+    "trap 'touch ended; exit 143' TERM; touch working; "
+    "i=0; while [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done"
+)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("verb", ["python", "download", "render"])
+def test_what_is_running_ends_with_the_script(machine, verb, sent):
+    (machine / "bin" / "sleep").symlink_to(shutil.which("sleep"))
+    if verb == "python":
+        stand_in(machine, "python3", SETTLED.replace("PYTHON", WORKING))
+    elif verb == "download":
+        venv_python(machine, f'case "$2" in pip) {WORKING} ;; esac')
+    else:
+        quarto(machine, "1.9.38", WORKING)
+    process = subprocess.Popen(
+        ["sh", "code/setup.sh", "python" if verb == "python" else "render"],
+        cwd=machine,
+        env={
+            "PATH": str(machine / "bin"),
+            "PYTHON": "python3",
+            "RENDERER": "auto",
+            "HOME": str(machine),
+        },
+        # a shell that is started in the background ignores Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 30
+    while not (machine / "working").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(sent)
+    assert process.wait(timeout=20) == 128 + sent
+    assert (machine / "ended").exists()
 
 
 def test_packages_that_cannot_be_installed_are_an_error_with_the_remedy(machine):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from qmdpdf.__main__ import main
-from qmdpdf.convert import convert, latex_error, publish, write_latex
+from qmdpdf.convert import convert, latex_error, publish, refuse_lost, write_latex
 from qmdpdf.metadata import QmdError
 from qmdpdf.source import read
 from qmdpdf.weave import weave
@@ -170,6 +170,16 @@ def test_latex_error_is_found_by_the_words_before_it(project, log, where):
     assert message.startswith(f"doc.qmd{where}: LaTeX error\n{log.splitlines()[0]}\n")
     assert "LuaHBTeX" not in message
     assert len(message.splitlines()) <= 21
+
+
+def test_what_latex_lost_is_found_in_the_text_or_else_in_the_metadata(project):
+    name = "title: T\nauthor:\n  - name: Ada \N{GRINNING FACE}\n"
+    lost = "Missing character: There is no \N{GRINNING FACE} (U+1F600) in font [lm]!"
+    for text, where in (("text", "_quarto.yml:3"), ("\N{GRINNING FACE}", "doc.qmd:1")):
+        document = read(project({"doc.qmd": text, "_quarto.yml": name}))
+        with pytest.raises(QmdError, match=rf"^{where}: LaTeX lost.*\n{lost[:20]}"):
+            refuse_lost(document, f"{NOISE}{lost}\n")
+        refuse_lost(document, NOISE)
 
 
 def test_latex_failure_without_an_error_line_shows_the_end_of_the_log(project):

@@ -35,6 +35,8 @@ def lines(text):
         (f"::: {{#tbl-a}}\nText.\n\n{TABLE}\n\nCap\n:::", 0, "tbl-a is one table"),
         ("::: {#thm-a .callout-note}\nx\n:::", 0, ".callout-note"),
         ("::: {.proof layout-ncol=2}\nx\n:::", 0, "layout-ncol"),
+        ("::: {.proof}\nx\n:::\n\n<div>\n\ny\n\n</div>", 4, "label or a class"),
+        ("::: {.proof}\nx\n:::\n\n::: {}\ny\n:::", 4, "label or a class"),
         ("<div class='x'>\n\ny\n\n</div>", 0, ".x"),
         ("::: {.proof}\nx", 0, "unclosed"),
         ("a\n\nm<sup>2</sup>", 2, "<sup>"),

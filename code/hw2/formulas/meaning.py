@@ -15,7 +15,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy import integrate
 
 from hw2.formulas.reading import FormulaError, Node
 
@@ -658,6 +657,8 @@ def _range(name: str, scope: Scope) -> Iterable[Any]:
 
 
 def _integral(node: Node, scope: Scope) -> float:
+    from scipy import integrate
+
     scope.loose[0] = True
     body, *limits = node.parts
     low, high = (value(x, scope) for x in limits) if limits else (-math.inf, math.inf)

@@ -1,13 +1,11 @@
 """All formulas of the report, judged section by section, several at a time."""
 
+import contextlib
 import importlib
-import json
-import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 from hw2 import claims, kept
@@ -29,6 +27,7 @@ from hw2.formulas.collecting import (
     collect,
 )
 from hw2.paths import REPORT
+from hw2.workers import Begin
 from hw2.worlds import SECTIONS
 
 
@@ -72,14 +71,20 @@ def judge(section: str, group: tuple[Formula, ...], changes: bool = True) -> Jud
     """The findings of one section, with its wrong versions where `changes`. What was
     found before is found again, unless formulas or code have changed.
     """
-    modules = [__name__, f"hw2.worlds.{section}"] if section in SECTIONS else [__name__]
     return kept.value(
-        (f"{__name__}.judge", repr((section, group, changes))),
-        modules,
+        *_known_by(section, group, changes),
         lambda: _judge(section, group, changes),
         Judged,
         lambda judged: not any(finding.faults for finding in judged.findings),
     )
+
+
+def _known_by(
+    section: str, group: tuple[Formula, ...], changes: bool
+) -> tuple[tuple[str, str], list[str]]:
+    """What the findings of a section depend on: its formulas and the code."""
+    modules = [__name__, f"hw2.worlds.{section}"] if section in SECTIONS else [__name__]
+    return (f"{__name__}.judge", repr((section, group, changes))), modules
 
 
 def _judge(section: str, group: tuple[Formula, ...], changes: bool) -> Judged:
@@ -89,26 +94,29 @@ def _judge(section: str, group: tuple[Formula, ...], changes: bool) -> Judged:
     return Judged(section, world.how, findings, time.perf_counter() - start)
 
 
-def judge_all(only: str = "", changes: bool = True) -> Iterator[Judged]:
-    """The sections that `only` selects (all without it), each as soon as it and those
-    before it are judged.
+def judge_all(
+    only: str, begin: Begin, changes: bool = True
+) -> list[Callable[[], Judged]]:
+    """Begin to judge the sections that `only` selects (all without it). Gives for each
+    what waits for its findings.
     """
     groups = {
         section: group
         for section, group in formulas().items()
         if not only or section == only or any(only == f.label for f in group)
     }
-    workers = min(len(groups), os.cpu_count() or 1)
-    if workers < 2:
-        yield from (judge(section, group, changes) for section, group in groups.items())
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        todo = [
-            pool.submit(judge, section, group, changes)
-            for section, group in sorted(groups.items(), key=lambda item: -len(item[1]))
-        ]
-        found = {judged.section: judged for judged in (task.result() for task in todo)}
-    yield from (found[section] for section in groups)
+    unknown = [
+        (section, group, changes)
+        for section, group in sorted(groups.items(), key=lambda item: -len(item[1]))
+        if not kept.has(*_known_by(section, group, changes))
+    ]
+    begun = {
+        task[0]: wait for task, wait in zip(unknown, begin(judge, unknown), strict=True)
+    }
+    return [
+        begun.get(section) or partial(judge, section, group, changes)
+        for section, group in groups.items()
+    ]
 
 
 SHOWN = (DISPLAY, PRINTED)
@@ -159,12 +167,30 @@ def wrong_versions(all_of: Sequence[Judged]) -> str:
 # --- for the render ---
 
 
-def tell() -> None:
-    """Judge all formulas and print what was found as JSON, for the process that has
-    begun this one. Their wrong versions are left to `make verify`.
+def known() -> tuple[list[str], str] | None:
+    """What is wrong with the formulas and a summary, where all is known from before."""
+    try:
+        found = [_known(section, group) for section, group in formulas().items()]
+    except LookupError:
+        return None
+    return faults(found), summary(found)
+
+
+def _known(section: str, group: tuple[Formula, ...]) -> Judged:
+    """The findings of a section, perhaps with its wrong versions. Raises LookupError
+    where they are not known.
+    """
+    with contextlib.suppress(LookupError):
+        return kept.find(*_known_by(section, group, True), Judged)
+    return kept.find(*_known_by(section, group, False), Judged)
+
+
+def without_wrong_versions() -> tuple[list[str], str]:
+    """What is wrong with the formulas, and a summary; their wrong versions are left to
+    `make verify`.
     """
     found = [judge(section, group, False) for section, group in formulas().items()]
-    print(json.dumps([faults(found), summary(found)]))
+    return faults(found), summary(found)
 
 
 def faults(found: Sequence[Judged]) -> list[str]:

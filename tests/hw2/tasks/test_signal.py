@@ -78,6 +78,17 @@ def test_product_statistics_of_a_small_width():
     assert found == again
 
 
+def test_the_study_draws_the_same_again(monkeypatch):
+    monkeypatch.setattr(signal, "WIDTH", 32)
+    monkeypatch.setattr(signal, "DEPTH", 6)
+    first, again = (signal.study.__wrapped__(seeds=12, chunk=2) for _ in range(2))
+    assert list(first) == [scheme.name for scheme in signal.SCHEMES]
+    for name, trace in first.items():
+        assert trace.std.tobytes() == again[name].std.tobytes()
+        assert trace.gradient.tobytes() == again[name].gradient.tobytes()
+    assert len({trace.std.tobytes() for trace in first.values()}) == len(first)
+
+
 def test_the_study_agrees_with_autograd_on_one_network(monkeypatch):
     monkeypatch.setattr(signal, "WIDTH", 32)
     monkeypatch.setattr(signal, "DEPTH", 6)
