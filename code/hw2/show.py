@@ -136,7 +136,7 @@ def students() -> pd.DataFrame:
 
 def provenance(found: Sequence[Run]) -> str:
     """Markdown table of recorded runs: where, when and from which commit and data each
-    comes, its time and seeds.
+    comes, its time (of a search: that of all trials) and seeds.
     """
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
@@ -155,7 +155,8 @@ def provenance(found: Sequence[Run]) -> str:
         ]
         cells += [
             origin["data_sha256"][:8],
-            _duration(origin["seconds"]),
+            # a search's record is written after its trials
+            _duration(run.summary.get("seconds", origin["seconds"])),
             str(len(run.seeds)),
         ]
         rows.append(f"| {' | '.join(cells)} |")
