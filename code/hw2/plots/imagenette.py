@@ -256,7 +256,7 @@ def _shares(target: Tensor) -> str:
     """
     order = [i for i in target.argsort(descending=True).tolist() if target[i] > 0]
     return "\n".join(
-        textwrap.fill(f"{100 * target[i]:.0f} % {NAMES[i]}", 13) for i in order
+        textwrap.fill(f"{100 * target[i]:.0f}% {NAMES[i]}", 13) for i in order
     )
 
 

@@ -83,7 +83,7 @@ def roc(run: Run, shares: Sequence[float]) -> Figure:
         xlim=(0.005, 1),
         ylim=(0, 1.02),
         xticks=[0.01, 0.1, 1],
-        xticklabels=["1 %", "10 %", "100 %"],
+        xticklabels=["1%", "10%", "100%"],
     )
     axes.set(xlabel="hadrons let through", ylabel="gammas kept")
     axes.legend(loc="lower right")
@@ -178,7 +178,7 @@ def comparison_table(run: Run, overlap: float) -> str:
     `overlap` is the ratio of test to training rows, for the interval's correction.
     """
     rows = [
-        "| Model | Mean | Std | Network better by | 95 % interval |",
+        "| Model | Mean | Std | Network better by | 95% interval |",
         f"|:{'-' * 29}|{'-' * 6}:|{'-' * 6}:|{'-' * 17}:|:{'-' * 17}|",
     ]
     network = np.array(run.summary["network"]["values"])

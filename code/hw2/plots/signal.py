@@ -71,7 +71,7 @@ def _band(
     log_predicted: np.ndarray,
     first_layer: int,
 ) -> None:
-    """The central 95 % of the seeds, their median, and the prediction, as far as floats
+    """The central 95% of the seeds, their median, and the prediction, as far as floats
     reach.
     """
     x = np.arange(first_layer, first_layer + measured.shape[1])

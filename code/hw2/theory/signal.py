@@ -366,7 +366,7 @@ def check_tanh_map(image: sp.Expr) -> bool:
 @claim(
     "eq-t1-tanh-decay",
     "variance of Xavier-tanh units in deep layers",
-    method="variance map iterated by quadrature, within 1 %",
+    method="variance map iterated by quadrature, within 1%",
     domain="layer 10,000",
     claimed=1 / (2 * layer),
     mutants={
@@ -430,7 +430,7 @@ def check_relu_decay(std: sp.Expr) -> bool:
 @claim(
     "eq-t1-chi",
     "growth of the squared gradient per layer, saturated tanh with unit normal weights",
-    method="sympy integral; quadrature within 1 %",
+    method="sympy integral; quadrature within 1%",
     domain="q = 200, 500, 2000",
     claimed=CHI,
     mutants={
@@ -477,7 +477,7 @@ def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
 @claim(
     "tbl-t1-schemes",
     "mean-field standard deviations and gradient norms of all schemes",
-    method="Monte Carlo, inside the 95 % band of the seeds",
+    method="Monte Carlo, inside the 95% band of the seeds",
     domain="64 networks of each scheme, every layer, in the range of float32",
     claimed=predictions(),
     mutants={
@@ -489,7 +489,7 @@ def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
         ),
         "uniform taken for normal": _changed("Xavier, tanh", uniform=False),
         "tanh taken for linear": _changed("Xavier, tanh", activation="linear"),
-        "1 % off per layer": _changed(
+        "1% off per layer": _changed(
             "normalized, linear", scale=signal.SCHEMES[1].scale * 1.01
         ),
     },
@@ -502,7 +502,7 @@ def check_schemes(predicted: dict[str, MeanField]) -> bool:
 
 
 def inside_band(trace: signal.Trace, field: MeanField) -> bool:
-    """Whether a prediction lies in the central 95 % of the seeds at every layer that
+    """Whether a prediction lies in the central 95% of the seeds at every layer that
     float32 can hold.
     """
     limit = math.log(FLOAT32_MAX) - math.log(

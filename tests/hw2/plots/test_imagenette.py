@@ -165,8 +165,8 @@ def test_a_row_shows_the_original_and_what_the_transform_makes_of_it():
     titles = [" ".join(panel.get_title().split()) for panel in panels[1]]
     assert titles == [
         "English springer",
-        *["62 % English springer 38 % cassette player"] * 4,
-        "100 % gas pump",
+        *["62% English springer 38% cassette player"] * 4,
+        "100% gas pump",
     ]
 
 
