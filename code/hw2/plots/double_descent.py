@@ -203,7 +203,7 @@ def samples(run: Run) -> Figure:
                 _mark(panel, threshold, f"C{i}")
     for panel, name in zip(axes, ("test error", "test loss"), strict=True):
         panel.set(xscale="log", xlabel="samples $n$", ylabel=name)
-        panel.set_title(f"sample-wise, width {config.widths[0]}")
+        panel.set_title(f"{name}, width {config.widths[0]}")
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
     )
