@@ -56,7 +56,8 @@ def wrong_contents(reader: PdfReader, texts: list[str]) -> list[str]:
     if not sections:
         return []
     places = [reader.get_destination_page_number(item) or 0 for item in sections]
-    front = "\n".join(texts[: places[0] + 1]).splitlines()
+    # the answers may come first, and the contents before the next section
+    front = "\n".join(texts[: max(places[:2]) + 1]).splitlines()
     entries = [
         (_letters(match[1]), match[2])
         # a title may take two lines

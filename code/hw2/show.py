@@ -15,11 +15,12 @@ import pandas as pd
 import yaml
 from IPython.display import Markdown
 
-from hw2 import runs
+from hw2 import claims, pages, runs
 from hw2.paths import ROOT
 from hw2.runs import Run
 
 NOTEBOOK = "Jupyter"  # the renderer, where neither Quarto nor qmdpdf is one
+PAGE_LINES, LINE = 60, 11.0  # of code on a page; the height of one in points
 PACKAGES = (
     "torch",
     "torchvision",
@@ -35,9 +36,41 @@ PACKAGES = (
 
 
 def source(*functions: Callable) -> Markdown:
-    """The source of functions or classes of the package, as one block of Python."""
-    blocks = [inspect.getsource(function).rstrip() for function in functions]
-    return Markdown(_block("\n\n\n".join(blocks)))
+    """The source of functions, classes or methods of the package, as one block of
+    Python. A method stands in its class, of which nothing else is shown.
+    """
+    code = "\n\n\n".join(map(_source, functions))
+    return Markdown(_together(code) + _block(code))
+
+
+def _together(code: str) -> str:
+    """LaTeX that begins a new page where less is left of this one than code needs, if
+    it fits a page.
+    """
+    lines = code.count("\n") + 2
+    if renderer() == NOTEBOOK or lines > PAGE_LINES:
+        return ""
+    return f"```{{=latex}}\n\\needspace{{{LINE * lines:.0f}pt}}\n```\n\n"
+
+
+def _source(function: Callable) -> str:
+    text = inspect.getsource(function).rstrip()
+    outer, _, _ = function.__qualname__.rpartition(".")
+    if not outer:
+        return text
+    owner = inspect.getsource(getattr(inspect.getmodule(function), outer))
+    return f"{owner.splitlines()[0]}\n    ...\n\n{text}"
+
+
+def formula(label: str) -> str:
+    """The equation that has this label on the page, as a formula within a line of
+    Markdown; a place holder where the page is not at hand, as in the notebook.
+    """
+    place = pages.places().get(label)
+    if place is None:
+        return "(see there)"
+    latex = place.latex or claims.written(label, "").removeprefix(" = ")
+    return f"${' '.join(latex.split())}$"
 
 
 def _block(code: str) -> str:
@@ -136,7 +169,7 @@ def students() -> pd.DataFrame:
 
 def provenance(found: Sequence[Run]) -> str:
     """Markdown table of recorded runs: where, when and from which commit and data each
-    comes, its time and seeds.
+    comes, its time (of a search: that of all trials) and seeds.
     """
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
@@ -155,7 +188,8 @@ def provenance(found: Sequence[Run]) -> str:
         ]
         cells += [
             origin["data_sha256"][:8],
-            _duration(origin["seconds"]),
+            # a search's record is written after its trials
+            _duration(run.summary.get("seconds", origin["seconds"])),
             str(len(run.seeds)),
         ]
         rows.append(f"| {' | '.join(cells)} |")

@@ -1,6 +1,8 @@
 """The shown source is Python that defines the same functions."""
 
+import ast
 import platform
+import re
 import subprocess
 
 import pypandoc
@@ -10,7 +12,7 @@ import torch
 from hw2 import runs, show
 from hw2.paths import ROOT
 from hw2.runs import Run
-from hw2.tasks import signal
+from hw2.tasks import imagenette, signal
 
 
 def test_the_source_of_several_functions_runs():
@@ -114,3 +116,24 @@ def test_the_versions_are_those_of_today(rendering):
     assert f"Python {platform.python_version()}," in text
     rendering.setattr(runs, "commit", lambda: ("", "no commit of a Git repository"))
     assert show.versions().startswith("no commit of a Git repository, by")
+
+
+def test_a_method_is_shown_in_its_class():
+    shown = show.source(imagenette.Network.forward).data
+    code = re.search(r"```python\n(.*)\n```", shown, re.DOTALL)[1]
+    assert code.startswith("class Network(nn.Module):\n    ...\n\n    def forward(")
+    ast.parse(code)
+
+
+def test_code_that_fits_a_page_is_kept_together_but_in_the_notebook(monkeypatch):
+    monkeypatch.delenv("QUARTO_BIN_PATH", raising=False)
+    monkeypatch.setenv("QMDPDF", "qmdpdf 1")
+    assert show.source(signal.xavier_init).data.startswith("```{=latex}\n\\needspace{")
+    assert show.source(imagenette.Network, imagenette.Muon).data.startswith("```python")
+    monkeypatch.delenv("QMDPDF")
+    assert show.source(signal.xavier_init).data.startswith("```python")
+
+
+def test_a_formula_is_that_of_the_page():
+    assert show.formula("eq-q1-risk").startswith(r"$\overline{\mathcal{R}}(w_\mu) = ")
+    assert show.formula("eq-none") == "(see there)"

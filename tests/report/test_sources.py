@@ -7,6 +7,7 @@ import re
 import pytest
 
 from hw2 import claims, pages, pdf_check
+from hw2.formulas.collecting import classified
 from hw2.paths import REPORT
 from qmdpdf.source import Line, expand
 
@@ -15,7 +16,7 @@ from qmdpdf.source import Line, expand
 RESULT = re.compile(r"\d+\.\d+|\d+(?:\.\d+)?\s?%|\d{1,3}(?:,\d{3})+|\d+e-?\d+")
 GIVEN = {
     "10,000": "the number of products that the assignment asks for",
-    "95 %": "the share of seeds inside a band, a choice",
+    "95%": "the share of seeds inside a band, a choice",
     "0.99": "the threshold of saturation, a choice",
 }
 
@@ -76,3 +77,24 @@ def test_every_label_is_referred_to():
 def test_every_equation_has_a_claim_and_every_claim_a_label():
     assert claims.unclaimed() == []
     assert set(claims.registry()) <= set(pages.places())
+
+
+def wide(lines: list[Line], columns: int = 88) -> list[str]:
+    """The lines of shown chunks that do not fit the page."""
+    found, shown = [], True
+    for kind, line in classified(lines):
+        if line.text.startswith("```"):
+            shown = True
+        elif re.match(r"#\| (echo|include): false", line.text):
+            shown = False
+        elif kind == "python" and shown and not line.text.startswith("#|"):
+            found += [f"{line.where}: {line.text}"] * (len(line.text) > columns)
+    return found
+
+
+def test_shown_code_fits_the_page(tmp_path):
+    assert wide(expand(REPORT)) == []
+    page = tmp_path / "page.qmd"
+    chunk = "```{python}\n%sx = '" + 88 * "x" + "'\n```\n"
+    page.write_text(chunk % "" + "\n" + chunk % "#| echo: false\n")
+    assert len(wide(expand(page))) == 1

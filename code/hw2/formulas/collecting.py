@@ -43,6 +43,11 @@ def section_of(path: str) -> str:
     return found[1] if found else ""
 
 
+def text_of(lines: "Sequence[Line]", section: str) -> str:
+    """All that the files of a section say: the question's, then what goes beyond it."""
+    return "\n".join(line.text for line in lines if section_of(line.where) == section)
+
+
 def collect(
     lines: "Sequence[Line]", printed: Callable[[str, str], str] | None = None
 ) -> list[Formula]:

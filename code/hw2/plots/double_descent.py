@@ -203,7 +203,7 @@ def samples(run: Run) -> Figure:
                 _mark(panel, threshold, f"C{i}")
     for panel, name in zip(axes, ("test error", "test loss"), strict=True):
         panel.set(xscale="log", xlabel="samples $n$", ylabel=name)
-        panel.set_title(f"sample-wise, width {config.widths[0]}")
+        panel.set_title(f"{name}, width {config.widths[0]}")
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
     )
@@ -226,20 +226,56 @@ def critical_points(features: Run, widths: Run, samples: Run) -> str:
         "| Kind | Wrong | Train loss | Train error | Test error | Test loss |",
         f"|:{'-' * 24}|{'-' * 9}:|{'-' * 22}:|{'-' * 17}:|{'-' * 21}:|{'-' * 15}:|",
     ]
-    rows = []
-    for kind, noise, x, curves in _curves(features, widths, samples):
-        thresholds = [
-            [_threshold(x, curve) for curve in curves[metric]]
-            for metric in ("train_loss", "train_error")
-        ]
-        peaks = [
-            [peak(x, curve) for curve in curves[metric]]
-            for metric in ("test_error", "test_loss")
-        ]
-        rows.append(
-            f"| {kind} | {noise:.0%} | {' | '.join(map(cell, [*thresholds, *peaks]))} |"
-        )
+    rows = [
+        f"| {kind} | {noise:.0%} | {' | '.join(map(cell, found.values()))} |"
+        for kind, noise, found in points(features, widths, samples)
+    ]
     return "\n".join([*head, *rows])
+
+
+Points = dict[str, list[float | None]]  # by metric, one for each seed
+
+
+def points(features: Run, widths: Run, samples: Run) -> list[tuple[str, float, Points]]:
+    """Kind, noise, and in each seed the thresholds by the training curves and the peaks
+    of the test curves.
+    """
+    rules = {
+        "train_loss": _threshold,
+        "train_error": _threshold,
+        "test_error": peak,
+        "test_loss": peak,
+    }
+    return [
+        (
+            kind,
+            noise,
+            {
+                metric: [rule(x, curve) for curve in curves[metric]]
+                for metric, rule in rules.items()
+            },
+        )
+        for kind, noise, x, curves in _curves(features, widths, samples)
+    ]
+
+
+def lags(found: Sequence[tuple[str, float, Points]], kind: str) -> list[float]:
+    """How many times later than the mean threshold by the training error the mean peaks
+    of the test error and the test loss are, for each noise with peaks.
+    """
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        seen = [value for value in values if value is not None]
+        return float(np.mean(seen)) if seen else None
+
+    ratios = []
+    for name, _, seeds in found:
+        rule = mean(seeds["train_error"])
+        for metric in ("test_error", "test_loss"):
+            top = mean(seeds[metric])
+            if name == kind and rule and top:
+                ratios.append(top / rule)
+    return ratios
 
 
 def cell(found: Sequence[float | None]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 
@@ -15,8 +16,10 @@ def patterns(found: Mapping[str, np.ndarray]) -> Figure:
     for axis, (name, labels) in zip(axes, found.items(), strict=True):
         size, free = len(labels), labels.max() + 1
         edges = np.arange(size + 1) + 0.5
+        # too many to tell apart: one colour for all
+        colors = "cividis" if free <= 26 else ListedColormap(["0.8"])
         axis.pcolormesh(
-            edges, edges, labels, cmap="cividis", edgecolors="white", linewidth=0.5
+            edges, edges, labels, cmap=colors, edgecolors="white", linewidth=0.5
         )
         if free <= 26:
             for (row, column), label in np.ndenumerate(labels):

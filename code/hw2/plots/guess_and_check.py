@@ -24,7 +24,7 @@ def bounds(
         color="C0",
         alpha=0.25,
         linewidth=0,
-        label="5 % to 95 % of the runs",
+        label="5% to 95% of the runs",
     )
     left.plot(
         found.samples,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from torch import Tensor
 from hw2.data.imagenette import NAMES
 from hw2.plots.curves import band, loss_and_accuracy
 from hw2.runs import Run
-from hw2.tasks.imagenette import MIXING, NOISE
+from hw2.tasks.imagenette import MIXING, NOISE, unit
 
 TITLES = {
     "shift": "shift",
@@ -187,6 +188,23 @@ def noise(runs: Mapping[str, Run]) -> Figure:
     return figure
 
 
+def noisy(images: Tensor, levels: Sequence[float], seed: int = 0) -> Figure:
+    """A row per image (bytes): what a N(0, 1) makes of it at each level, one draw for
+    all of them, cut off at 0 and 1 as a screen does.
+    """
+    draw = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
+    figure, axes = plt.subplots(
+        len(images), len(levels), figsize=(5.9, 1.25 * len(images)), squeeze=False
+    )
+    for row, image, noise in zip(axes, unit(images), draw, strict=True):
+        for panel, level in zip(row, levels, strict=True):
+            shown = (image + level * noise).clamp(0, 1)
+            _picture(panel, (255 * shown).round().byte())
+    for panel, level in zip(axes[0], levels, strict=True):
+        panel.set_title(f"$a = {level:g}$", fontsize=8, pad=3)
+    return figure
+
+
 def noise_table(run: Run) -> str:
     """Markdown table of the percentage of right answers without noise and at the
     assignment's levels.
@@ -238,7 +256,7 @@ def _shares(target: Tensor) -> str:
     """
     order = [i for i in target.argsort(descending=True).tolist() if target[i] > 0]
     return "\n".join(
-        textwrap.fill(f"{100 * target[i]:.0f} % {NAMES[i]}", 13) for i in order
+        textwrap.fill(f"{100 * target[i]:.0f}% {NAMES[i]}", 13) for i in order
     )
 
 

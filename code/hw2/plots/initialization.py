@@ -28,14 +28,14 @@ def convergence(found: dict[str, Convergence]) -> Figure:
     )
     left.set(
         xscale="log",
-        xlabel="width $d_{l-1}$",
+        xlabel="width $d_{l-2}$",
         ylabel=r"$E[\varphi(u)^2] \,/\, E[u^2]$",
         title="Part 1: symmetry",
     )
     right.set(
         xscale="log",
         yscale="log",
-        xlabel="width $d_{l-1}$",
+        xlabel="width $d_{l-2}$",
         title="Part 2: large width",
     )
     right.set_ylabel("distance of $u$ from a Gaussian")

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+SPARSE = (0, (2, 4))  # dashes that leave room for the line below them
+
 Band = tuple[
     np.ndarray, np.ndarray
 ]  # measured (seeds x layers), natural log of the prediction (layers)
@@ -28,7 +30,7 @@ def layers(
     left.set(yscale="log", ylim=(1e-20, 1e46), xlabel="layer", ylabel=ylabel)
     right.set(yscale="log", ylim=zoom, xlabel="layer")
     handles, names = left.get_legend_handles_labels()
-    handles.append(plt.Line2D([], [], color="black", linestyle="--", linewidth=0.9))
+    handles.append(plt.Line2D([], [], color="black", linestyle=SPARSE, linewidth=0.9))
     figure.legend(
         handles, [*names, "mean-field theory"], loc="outside upper center", ncols=4
     )
@@ -71,19 +73,19 @@ def _band(
     log_predicted: np.ndarray,
     first_layer: int,
 ) -> None:
-    """The central 95 % of the seeds, their median, and the prediction, as far as floats
+    """The central 95% of the seeds, their median, and the prediction, as far as floats
     reach.
     """
     x = np.arange(first_layer, first_layer + measured.shape[1])
     finite = np.isfinite(measured).all(axis=0) & (measured > 0).all(axis=0)
     low, median, high = np.quantile(measured[:, finite], (0.025, 0.5, 0.975), axis=0)
     axes.fill_between(x[finite], low, high, color=color, alpha=0.25, linewidth=0)
-    axes.plot(x[finite], median, color=color, label=name)
+    axes.plot(x[finite], median, color=color, linewidth=2, label=name)
     shown = np.abs(log_predicted) < math.log(np.finfo(np.float32).max)
     axes.plot(
         x[shown],
         np.exp(log_predicted[shown]),
         color="black",
-        linestyle="--",
+        linestyle=SPARSE,
         linewidth=0.9,
     )

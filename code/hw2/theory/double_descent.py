@@ -59,9 +59,9 @@ CURVES = (
         (495, 4.75),
         300,
     ),
-    Curve("b", "0 % label noise", "width", (7, 0.45), (9, 0.47), (64, 0.30), 13),
-    Curve("b", "10 % label noise", "width", (5, 0.51), (11.5, 0.56), (64, 0.40), 15),
-    Curve("b", "20 % label noise", "width", (5, 0.54), (13, 0.64), (64, 0.47), 17),
+    Curve("b", "0% label noise", "width", (7, 0.45), (9, 0.47), (64, 0.30), 13),
+    Curve("b", "10% label noise", "width", (5, 0.51), (11.5, 0.56), (64, 0.40), 15),
+    Curve("b", "20% label noise", "width", (5, 0.54), (13, 0.64), (64, 0.47), 17),
     Curve("c", "width 3 (small)", "epoch", None, None, (4000, 0.25)),
     Curve(
         "c", "width 12 (intermediate)", "epoch", (80, 0.23), (1000, 0.36), (4000, 0.35)

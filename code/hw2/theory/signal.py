@@ -17,11 +17,13 @@ import torch
 from scipy import stats
 
 from hw2.claims import claim
+from hw2.kept import kept
 from hw2.tasks import signal
 
 n, layer, q, F, a = sp.symbols(r"n \ell q F a", positive=True)
 fan_in, fan_out = sp.symbols(r"n_{i} n_{i+1}", positive=True)
 WALK = layer * sp.polygamma(1, n / 2)
+RELU_STEP = 5 / n
 CHI = 4 * n / (3 * sp.sqrt(2 * sp.pi * q))
 SATURATION = sp.erfc(sp.atanh(a) / sp.sqrt(2 * q))
 FLOAT32_MAX = torch.finfo(torch.float32).max
@@ -167,6 +169,34 @@ def _measured_overflow() -> dict[int, float]:
     }
 
 
+@kept
+def layers_to_nan(
+    networks: int = 500, width: int = signal.WIDTH, seed: int = signal.SEED
+) -> list[int]:
+    """For each of some linear networks with unit normal float32 weights: after how many
+    layers from the first infinite unit on all units are NaN.
+
+    Four layers before any unit can be infinite the signal is drawn by its law, which is
+    the norm of the one before times a standard normal vector in each layer.
+    """
+    reached = math.log(FLOAT32_MAX) / math.log(math.sqrt(width))
+    rng, found = np.random.default_rng(seed), []
+    torch.manual_seed(seed)
+    a = torch.empty(width, width)
+    for _ in range(networks):
+        # the squared norms of the input and of the layers that cannot overflow
+        norms = rng.chisquare(width, math.floor(reached) - 4)
+        x = torch.randn(width) * math.exp(np.log(norms).sum() / 2)
+        first, layer = 0, 0
+        while not x.isnan().all():
+            layer += 1
+            x = a.normal_() @ x
+            if not first and not x.isfinite().all():
+                first = layer
+        found.append(layer - first)
+    return found
+
+
 @claim(
     "eq-t1-std",
     "standard deviation of $y = ax$ for unit normal $a$ and $x$",
@@ -225,6 +255,40 @@ def _walk(width: int, depth: int, networks: int) -> np.ndarray:
     for _ in range(depth):
         x = torch.bmm(torch.randn(networks, width, width), x) / math.sqrt(width)
     return x.square().sum(dim=1).log().squeeze(1).double().numpy()
+
+
+@claim(
+    "eq-t1-relu-walk",
+    "relative variance of $|x|^2$ in one layer of Kaiming with ReLU",
+    method="sympy integrals; Monte Carlo within 4 standard errors",
+    domain="any width; width 64, 20,000 layers",
+    claimed=RELU_STEP,
+    mutants={
+        "as in a linear layer": 2 / n,
+        "mean not subtracted": 6 / n,
+        "of half of the units": 10 / n,
+    },
+)
+def check_relu_walk(variance: sp.Expr) -> bool:
+    u = sp.Symbol("u", real=True)
+    # a layer multiplies |x|^2 by a mean of n independent 2 max(0, u)^2 with q = 1
+    first, second = (
+        gaussian_integral((2 * u**2) ** k, u, 0).subs(q, 1) for k in (1, 2)
+    )
+    if first != 1 or sp.simplify((second - first**2) / n - variance) != 0:
+        return False
+    width, count = 64, 20_000
+    units = np.random.default_rng(211).standard_normal((count, width))
+    squares = (2 * np.maximum(units, 0) ** 2).mean(axis=1) - 1
+    error = (squares**2).std() / math.sqrt(count)
+    return abs(float(variance.subs(n, width)) - (squares**2).mean()) < 4 * error
+
+
+def walk_width(trace: signal.Trace) -> float:
+    """Standard deviation over the networks of the logarithm of the units' standard
+    deviation in the last layer.
+    """
+    return float(np.log(trace.std[:, -1]).std(ddof=1))
 
 
 @claim(
@@ -302,7 +366,7 @@ def check_tanh_map(image: sp.Expr) -> bool:
 @claim(
     "eq-t1-tanh-decay",
     "variance of Xavier-tanh units in deep layers",
-    method="variance map iterated by quadrature, within 1 %",
+    method="variance map iterated by quadrature, within 1%",
     domain="layer 10,000",
     claimed=1 / (2 * layer),
     mutants={
@@ -366,7 +430,7 @@ def check_relu_decay(std: sp.Expr) -> bool:
 @claim(
     "eq-t1-chi",
     "growth of the squared gradient per layer, saturated tanh with unit normal weights",
-    method="sympy integral; quadrature within 1 %",
+    method="sympy integral; quadrature within 1%",
     domain="q = 200, 500, 2000",
     claimed=CHI,
     mutants={
@@ -413,7 +477,7 @@ def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
 @claim(
     "tbl-t1-schemes",
     "mean-field standard deviations and gradient norms of all schemes",
-    method="Monte Carlo, inside the 95 % band of the seeds",
+    method="Monte Carlo, inside the 95% band of the seeds",
     domain="64 networks of each scheme, every layer, in the range of float32",
     claimed=predictions(),
     mutants={
@@ -425,7 +489,7 @@ def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
         ),
         "uniform taken for normal": _changed("Xavier, tanh", uniform=False),
         "tanh taken for linear": _changed("Xavier, tanh", activation="linear"),
-        "1 % off per layer": _changed(
+        "1% off per layer": _changed(
             "normalized, linear", scale=signal.SCHEMES[1].scale * 1.01
         ),
     },
@@ -438,7 +502,7 @@ def check_schemes(predicted: dict[str, MeanField]) -> bool:
 
 
 def inside_band(trace: signal.Trace, field: MeanField) -> bool:
-    """Whether a prediction lies in the central 95 % of the seeds at every layer that
+    """Whether a prediction lies in the central 95% of the seeds at every layer that
     float32 can hold.
     """
     limit = math.log(FLOAT32_MAX) - math.log(

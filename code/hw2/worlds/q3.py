@@ -164,12 +164,30 @@ def missed(scope: Scope) -> float:
     return SIGMA_W**2 / d * float((left**2).sum())
 
 
+def first_feature_helps(scope: Scope) -> bool:
+    """Whether the mean risk is smaller with one feature than with none."""
+    coordinate, left = SIGMA_W**2 / scope["d"], scope["d"] - 1
+    noise = SIGMA_EPSILON**2 + left * coordinate
+    return left * coordinate + noise * inverse_mean(scope["n"]) < SIGMA_W**2
+
+
 # --- judgements ---
 
 
 def just_where(condition: Callable[[Scope], bool]) -> Callable[[Node, Scope], bool]:
     """Whether a statement holds where something else does, and nowhere else."""
     return lambda node, scope: truth(node, scope) == condition(scope)
+
+
+def for_samples(
+    numbers: Sequence[int], condition: Callable[[Scope], bool]
+) -> Callable[[Node, Scope], bool]:
+    """Whether a statement holds just where something else does, for each number of
+    samples.
+    """
+    return lambda node, scope: all(
+        just_where(condition)(node, scope.with_({"n": n})) for n in numbers
+    )
 
 
 def orthogonal_to_others(node: Node, scope: Scope) -> bool:
@@ -418,6 +436,22 @@ WORLD = World(
             r" + \left( 1 - \frac{p}{d} \right) \sigma_w^2 \right)"
             r" \frac{r}{|n - p| - 1}",
             only=APART,
+        ),
+        Case(
+            r"\mathbb{E}_X \left[ \overline{\mathcal{R}}(w_0) \right]"
+            r" = \left( \sigma_\epsilon^2"
+            r" + \left( 1 - \frac{p}{d} \right) \sigma_w^2 \right)"
+            r" \frac{n - 1}{n - p - 1} - \sigma_\epsilon^2",
+            only=those(lambda n, p: n - p > 1),
+        ),
+        Case(
+            "n - p > 1",
+            only=those(lambda n, p: n - p > 1),
+            holds=lambda node, s: truth(node, s) and finite(s["n"] - s["p"] + 1),
+        ),
+        Case(
+            r"n - 1 > d \, (1 + \sigma_\epsilon^2 / \sigma_w^2)",
+            holds=for_samples((3, 4, 5, 6, 7, 9, 12, 20), first_feature_helps),
         ),
         Case(
             "|n - p| > 1", holds=just_where(lambda s: finite(abs(s["n"] - s["p"]) + 1))

@@ -131,6 +131,21 @@ def same_law(node: Node, scope: Scope) -> bool:
     return as_often and value(node, scope) == flipped(scope)
 
 
+def standardized(node: Node, scope: Scope) -> bool:
+    """Whether this has the mean 0 and the variance 1 given the inputs, whatever they
+    are.
+    """
+    moments: dict[float, tuple[float, float, float]] = {}
+    for p, values in scope["before"]:
+        x = value(node, scope.with_(values))
+        total, first, second = moments.get(values["y"][0, 0], (0.0, 0.0, 0.0))
+        moments[values["y"][0, 0]] = (total + p, first + p * x, second + p * x**2)
+    return all(
+        abs(first) < 1e-9 and math.isclose(second, total)
+        for total, first, second in moments.values()
+    )
+
+
 def where_both_vanish(node: Node, scope: Scope) -> bool:
     """Whether it is there, and nowhere else, that u and -u both give 0."""
     return all(
@@ -209,6 +224,8 @@ def instance(
         ],
         "known": {},
         "sigma_l": deviation or Given(keeping),
+        "sigma_l-1": scale,
+        "V": Given(lambda scope: scale**2 * float((scope["y"] ** 2).sum())),
         "W_l": Free((rng.standard_normal((outputs, units)),)),
         "W_l-1": Free((some, -some, zero)),
         "y": column(range(1, inputs + 1)),
@@ -267,6 +284,9 @@ WORLD = World(
             only=SYMMETRIC,
         ),
         Case("v = 1", only=NORMALIZED),
+        Case(r"\mathbb{E}[V] = 1", only=NORMALIZED),
+        Case(r"\mathbb{E}[V] / 2 = 1/2", only=NORMALIZED),
+        Case(r"u / \sqrt{V}", holds=standardized, times=3),
         Case(
             "1/2",
             equals=lambda scope: mean(lambda x: max(x, 0) ** 2, scope),

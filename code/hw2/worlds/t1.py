@@ -148,6 +148,26 @@ def over_layers(scope: Scope) -> list[Outcome]:
     return outcomes
 
 
+def over_relu_layer(scope: Scope) -> list[Outcome]:
+    """A layer of the ReLU on pre-activations of the scheme's weights: each is half the
+    time not positive, and its square has the moments of a normal variable's.
+    """
+    n, layer, x = scope["n"], scope["ell"], column(range(1, scope["n"] + 1))
+    halves, weights = special.roots_genlaguerre(3, -1 / 2)  # of chi^2_1
+    unit = [(0.5, 0.0)] + [
+        (w / weights.sum() / 2, math.sqrt(2 * h))
+        for w, h in zip(weights, halves, strict=True)
+    ]
+    deviation = math.sqrt(variance_of_weights(scope) * float((x**2).sum()))
+    return [
+        Outcome(
+            math.prod(p for p, _ in drawn),
+            {"x": {layer: x, layer + 1: deviation * column([u for _, u in drawn])}},
+        )
+        for drawn in itertools.product(unit, repeat=n)
+    ]
+
+
 def random(scope: Scope) -> list[Outcome]:
     return scope["random"](scope)
 
@@ -430,7 +450,14 @@ WORLD = World(
             where={"ell": (1, 3)},
             bind={"random": over_layers},
         ),
-        Case("2/n", holds=per_layer),
+        Case("2/n", holds=per_layer, times=2),
+        Case(
+            r"\mathrm{Var}\left[\frac{|x_{\ell+1}|^2}{|x_\ell|^2}\right]"
+            r" = \frac{5}{n}",
+            where={"ell": (1, 3)},
+            bind={"random": over_relu_layer},
+            only=(KAIMING,),
+        ),
         Case(
             r"\pm 1",
             equals=lambda s: frozenset((math.tanh(40.0), math.tanh(-40.0))),

@@ -10,7 +10,7 @@ import torch
 from scipy import linalg
 
 from hw2.formulas.checking import Case, World
-from hw2.formulas.meaning import Free, Given, Interval, Law, Scope, equal, value
+from hw2.formulas.meaning import Free, Given, Interval, Law, Scope, column, equal, value
 from hw2.formulas.reading import Node
 from hw2.tasks import imagenette
 
@@ -18,6 +18,12 @@ SIZES = {  # channels and residual blocks of the stages
     "3 stages": ((1, 4, 3), (2, 0, 1)),
     "1 stage": ((2,), (1,)),
     "2 stages, no blocks": ((3, 2), (0, 0)),
+}
+
+FILTERS = {  # a sum, a difference, and neither
+    "3 stages": (1.0, 1.0, 1.0),
+    "1 stage": (0.5, -0.5),
+    "2 stages, no blocks": (0.3, -1.2, 0.7, 2.0),
 }
 
 
@@ -78,6 +84,12 @@ def passes_gradient(node: Node, scope: Scope) -> bool:
     return equal(whole - slope(scope["f"]), 1, 1e-7)
 
 
+def after_filter(scope: Scope) -> float:
+    """The variance of a sum of noise with the weights of a filter."""
+    noise = scope["a"] ** 2 * np.eye(len(scope["w"]))
+    return float((scope["w"].T @ noise @ scope["w"]).item())
+
+
 def scalable(variance: Callable[[Scope], float]) -> Callable[[Scope], Law]:
     return lambda scope: Normal("N", (0, variance(scope)))
 
@@ -91,6 +103,7 @@ def instance(name: str) -> dict[str, object]:
         "f": lambda x: np.tanh(2 * x) - x**2,
         "i": Free(tuple(range(1, len(SIZES[name][0]) + 1))),
         "a": Free(imagenette.NOISE),
+        "w": column(FILTERS[name]),
         "cal-N": lambda mean, variance: Normal("N", (mean, variance)),
     }
 
@@ -128,6 +141,7 @@ WORLD = World(
                 *imagenette.unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
             ),
         ),
+        Case("a^2 |w|^2", equals=after_filter),
         Case(
             r"a \cdot \mathcal{N}(0, 1)", equals=scalable(lambda scope: scope["a"] ** 2)
         ),

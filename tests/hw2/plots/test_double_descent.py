@@ -188,6 +188,17 @@ def test_the_table_has_the_critical_points_and_the_peaks(features, widths, sampl
     )
 
 
+def test_lags_are_ratios_of_means_over_the_seeds_that_have_one():
+    seeds = {
+        "train_loss": [1.0, 1.0],
+        "train_error": [10.0, 30.0],
+        "test_error": [50.0, None],
+        "test_loss": [None, None],
+    }
+    found = [("epoch", 0.1, seeds), ("width", 0.1, seeds)]
+    assert figures.lags(found, "epoch") == [2.5]
+
+
 def test_a_cell_says_how_many_seeds_have_a_value():
     assert figures.cell([10.0, 14.0]) == "12 ± 2.8"
     assert figures.cell([10.0, None, 14.0]) == "12 ± 2.8 (2/3)"

@@ -26,6 +26,19 @@ def style_of_the_report():
         plt.close("all")
 
 
+def test_noise_is_shown_at_its_level_and_cut_off():
+    images = torch.full((2, 3, 64, 64), 128, dtype=torch.uint8)
+    figure = plots.noisy(images, (0, 0.05, 0.5))
+    first, small, large = (
+        axes.images[0].get_array().astype(float) / 255 for axes in figure.axes[:3]
+    )
+    assert (first == 128 / 255).all()
+    assert small.std() == pytest.approx(0.05, rel=0.05)
+    assert large.min() == 0
+    assert large.max() == 1
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["$a = 0$", "$a = 0.05$"]
+
+
 def answers(rng):
     """Classes of the test images and the answers of each seed (seeds, images), most of
     them right.
@@ -152,8 +165,8 @@ def test_a_row_shows_the_original_and_what_the_transform_makes_of_it():
     titles = [" ".join(panel.get_title().split()) for panel in panels[1]]
     assert titles == [
         "English springer",
-        *["62 % English springer 38 % cassette player"] * 4,
-        "100 % gas pump",
+        *["62% English springer 38% cassette player"] * 4,
+        "100% gas pump",
     ]
 
 

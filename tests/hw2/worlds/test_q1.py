@@ -5,13 +5,13 @@ import pytest
 
 from hw2 import claims
 from hw2.formulas.checking import Section
-from hw2.formulas.collecting import collect
+from hw2.formulas.collecting import collect, text_of
 from hw2.formulas.meaning import Scope
 from hw2.paths import REPORT
 from hw2.theory.bayes_risk import bayes_risk, optimal_mu
 from hw2.worlds import q1
 from hw2.worlds.q1 import WORLD
-from qmdpdf.source import Line
+from qmdpdf.source import Line, expand
 
 PAGE = REPORT.parent / "theory/_q1-bayes-risk.qmd"
 
@@ -24,7 +24,7 @@ def faults(text: str) -> list[str]:
 
 
 def test_no_formula_has_a_fault() -> None:
-    assert faults(PAGE.read_text(encoding="utf-8")) == []
+    assert faults(text_of(expand(REPORT), "q1")) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_no_formula_has_a_fault() -> None:
     ],
 )
 def test_a_planted_error_is_a_fault(right: str, wrong: str) -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = text_of(expand(REPORT), "q1")
     assert right in text
     assert faults(text.replace(right, wrong, 1))
 

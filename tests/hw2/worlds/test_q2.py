@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from hw2.formulas.checking import Section
-from hw2.formulas.collecting import Formula, collect
+from hw2.formulas.collecting import Formula, collect, text_of
 from hw2.formulas.reading import FormulaError, read
 from hw2.paths import REPORT
 from hw2.worlds.q2 import CLASSES, WORLD
-from qmdpdf.source import Line
+from qmdpdf.source import Line, expand
 
 PAGE = REPORT.parent / "theory" / "_q2-guess-and-check.qmd"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = text_of(expand(REPORT), "q2")
 CASES = {" ".join(case.latex.split()): case.times for case in WORLD.cases}
 
 

@@ -10,7 +10,7 @@ import torch
 from sympy.combinatorics import Permutation
 
 from hw2.formulas.checking import Section
-from hw2.formulas.collecting import collect
+from hw2.formulas.collecting import collect, text_of
 from hw2.formulas.meaning import column
 from hw2.formulas.reading import FormulaError
 from hw2.paths import REPORT
@@ -29,7 +29,7 @@ from hw2.worlds.q5 import (
     places,
     torch_matrix,
 )
-from qmdpdf.source import Line
+from qmdpdf.source import Line, expand
 
 PAGE = REPORT.parent / "theory" / "_q5-equivariance.qmd"
 
@@ -143,7 +143,7 @@ def test_a_convolution_around_the_circle():
 
 
 def test_no_faults_and_everything_judged():
-    found = Section(WORLD, formulas(PAGE.read_text(encoding="utf-8"))).examine(False)
+    found = Section(WORLD, formulas(text_of(expand(REPORT), "q5"))).examine(False)
     assert [fault for finding in found for fault in finding.faults] == []
     related = [finding for finding in found if finding.relations]
     assert {finding.status for finding in related} == {"evaluated", "defining"}
@@ -186,7 +186,7 @@ PLANTED = {
 @pytest.mark.parametrize("kind", PLANTED)
 def test_planted_errors_are_found(kind):
     right, wrong, message = PLANTED[kind]
-    text = PAGE.read_text(encoding="utf-8")
+    text = text_of(expand(REPORT), "q5")
     if right.endswith(" $$"):
         right, wrong = right.replace(" $$", "\n$$"), wrong.replace(" $$", "\n$$")
     assert right in text

@@ -7,11 +7,11 @@ from torch import nn
 
 from hw2 import claims
 from hw2.formulas.checking import Section
-from hw2.formulas.collecting import collect
+from hw2.formulas.collecting import collect, text_of
 from hw2.paths import REPORT
 from hw2.worlds import t2
 from hw2.worlds.t2 import WORLD
-from qmdpdf.source import Line
+from qmdpdf.source import Line, expand
 
 PAGE = REPORT.parent / "tasks/_t2-magic.qmd"
 
@@ -24,7 +24,7 @@ def faults(text: str) -> list[str]:
 
 
 def test_no_formula_has_a_fault() -> None:
-    assert faults(PAGE.read_text(encoding="utf-8")) == []
+    assert faults(text_of(expand(REPORT), "t2")) == []
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_no_formula_has_a_fault() -> None:
     ],
 )
 def test_a_planted_error_is_a_fault(right: str, wrong: str) -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = text_of(expand(REPORT), "t2")
     assert right in text
     assert faults(text.replace(right, wrong, 1))
 

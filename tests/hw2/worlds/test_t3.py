@@ -7,13 +7,13 @@ from torch import nn
 from hw2 import claims
 from hw2.data.imagenette import Images
 from hw2.formulas.checking import Section
-from hw2.formulas.collecting import collect
+from hw2.formulas.collecting import collect, text_of
 from hw2.paths import REPORT
 from hw2.tasks import imagenette
 from hw2.theory.residual import counted
 from hw2.worlds import t3
 from hw2.worlds.t3 import WORLD
-from qmdpdf.source import Line
+from qmdpdf.source import Line, expand
 
 PAGE = REPORT.parent / "tasks/_t3-imagenette.qmd"
 
@@ -26,7 +26,7 @@ def faults(text: str) -> list[str]:
 
 
 def test_no_formula_has_a_fault() -> None:
-    assert faults(PAGE.read_text(encoding="utf-8")) == []
+    assert faults(text_of(expand(REPORT), "t3")) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_no_formula_has_a_fault() -> None:
     ],
 )
 def test_a_planted_error_is_a_fault(right: str, wrong: str) -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = text_of(expand(REPORT), "t3")
     assert right in text
     assert faults(text.replace(right, wrong, 1))
 

@@ -1,0 +1,125 @@
+"""The answers on the first page of the report, each computed as in its section."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from hw2 import experiments
+from hw2.data import magic as magic_data
+from hw2.tasks import imagenette, magic, signal
+from hw2.theory import double_descent, vgg
+
+
+def answers() -> dict[str, str]:
+    """What the first page says, by name, as it is written there."""
+    return {**_theory(), **_signal(), **_magic(), **_imagenette()}
+
+
+def _theory() -> dict[str, str]:
+    rows = vgg.rows()
+    a, b, c = (list(double_descent.curves(plot).values()) for plot in "abc")
+    large = c[-1].peak
+    assert large
+    return {
+        "a": _peaks(a),
+        "b": _peaks(b),
+        "b noise": _listed([curve.name.split()[0] for curve in b]),
+        "c": f"{large[0]:g}",
+        "parameters": f"{vgg.total(rows):,}",
+        "share": f"{vgg.fc_total(rows) / vgg.total(rows):.2%}",
+    }
+
+
+def _peaks(curves: list[double_descent.Curve]) -> str:
+    return _listed([f"{curve.peak[0]:g}" for curve in curves if curve.peak])
+
+
+def _listed(items: list[str]) -> str:
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _signal() -> dict[str, str]:
+    units = signal.propagate(signal.unit_init)
+    products = signal.product_statistics(width=signal.WIDTH, products=10_000)
+
+    def last(
+        init: signal.Init, activation: Callable[[Tensor], Tensor] | None = None
+    ) -> str:
+        x = signal.propagate(init, activation)[-1]
+        form = ".1e" if x.std() < 1e-4 else ".4f"
+        return f"mean {x.mean():{form}}, std {x.std():{form}}"
+
+    return {
+        "inf": str(signal.first_layer(units.isinf())),
+        "nan": str(signal.first_layer(units.isnan())),
+        "product mean": f"{products.mean:.4f}",
+        "product std": f"{products.std:.4f}",
+        "root": f"{signal.WIDTH**0.5:.4f}",
+        "normalized": last(signal.normalized_init),
+        "tanh": last(signal.unit_init, torch.tanh),
+        "xavier": last(signal.xavier_init, torch.tanh),
+        "kaiming": last(signal.kaiming_init, torch.relu),
+        "xavier relu": last(signal.xavier_init, torch.relu),
+    }
+
+
+def baselines() -> dict[str, float]:
+    """Test accuracy of logistic regression after learning from all rows but test, by
+    what the features go through.
+    """
+    frame = magic_data.load()
+    split = magic_data.split(frame)
+    x, y = magic_data.arrays(frame)
+    rest = sorted([*split.train, *split.validation])
+    found = {}
+    for name, preprocessing in {
+        "standardized features": StandardScaler(),
+        "the network's preprocessing": magic.preprocessor(magic.Config()),
+    }.items():
+        model = make_pipeline(preprocessing, LogisticRegression(max_iter=1000))
+        found[name] = model.fit(x[rest], y[rest]).score(x[split.test], y[split.test])
+    return found
+
+
+def _magic() -> dict[str, str]:
+    final = experiments.get("magic", "final").summary["test_accuracy"]
+    others = experiments.get("magic", "initializations").summary
+    return {
+        "baseline": _listed(
+            [f"{share:.2%} ({name})" for name, share in baselines().items()]
+        ),
+        "network": f"{_percent(final)}, an ensemble of {magic.Config.members}",
+        "initializations": "; ".join(
+            f"{name.replace('_', ' ')} {_percent(found)}, "
+            f"change {100 * (found['mean'] - final['mean']):+.2f} points"
+            for name, found in others.items()
+        ),
+    }
+
+
+def _imagenette() -> dict[str, str]:
+    plain, augmented = (
+        experiments.get("imagenette", name) for name in ("plain", "augmented")
+    )
+    network = imagenette.Network(imagenette.PLAIN, imagenette.synthetic().images)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    before, after = (run.summary["test_accuracy"] for run in (plain, augmented))
+    return {
+        "cnn": f"{count:,} parameters, {4 * count / 1e6:.2f} MB in float32",
+        "plain": _percent(before),
+        "noise": "; ".join(
+            f"{_percent(plain.summary[f'noise_{level:g}'])} at a = {level:g}"
+            for level in sorted(imagenette.NOISE, reverse=True)
+        ),
+        "augmented": f"{_percent(after)}, it improved by "
+        f"{100 * (after['mean'] - before['mean']):.2f} points",
+    }
+
+
+def _percent(number: Mapping[str, Any]) -> str:
+    return f"{100 * number['mean']:.2f} ± {100 * number['std']:.2f}%"

@@ -1,0 +1,26 @@
+"""The first page says what the sections say."""
+
+import torch
+
+from hw2 import glance
+from hw2.tasks import signal
+
+
+def test_the_answers_of_task_1_are_those_of_its_cells():
+    found = glance._signal()
+    torch.manual_seed(signal.SEED)
+    x, layer = torch.randn(512), 0
+    while not x.isnan().any():
+        layer += 1
+        x = torch.randn(512, 512) @ x
+    assert found["nan"] == str(layer)
+    x = signal.propagate(signal.kaiming_init, torch.relu)[-1]
+    assert found["kaiming"] == f"mean {x.mean():.4f}, std {x.std():.4f}"
+    assert "e-" in found["xavier relu"]
+
+
+def test_lists_are_written_as_words():
+    assert glance._listed(["1", "2", "3"]) == "1, 2 and 3"
+    found = glance._theory()
+    assert found["a"] == "205 and 295"
+    assert found["b noise"] == "0%, 10% and 20%"
