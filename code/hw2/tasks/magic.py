@@ -533,6 +533,8 @@ ABLATIONS = {
 }
 # the partition and the seeds of the search
 PARTITION, FOLD_SEEDS = 211, list(range(8))
+# rows of a fold that are validated on for each that is learned from
+OVERLAP = 1 / 7
 SINGLE = replace(Config(), members=1)  # one network as chosen
 # and without what an ordinary perceptron has not
 PLAIN = replace(SINGLE, frequencies=0, derived=False)
