@@ -87,13 +87,17 @@ def baselines() -> dict[str, float]:
 
 
 def _magic() -> dict[str, str]:
-    final = experiments.get("magic", "final").summary["test_accuracy"]
+    final, single, plain = (
+        experiments.get("magic", name).summary["test_accuracy"]
+        for name in ("final", "single", "plain")
+    )
     others = experiments.get("magic", "initializations").summary
     return {
         "baseline": _listed(
             [f"{share:.2%} ({name})" for name, share in baselines().items()]
         ),
-        "network": f"{_percent(final)}, an ensemble of {magic.Config.members}",
+        "network": f"{_percent(final)} (ensemble of {magic.Config.members}), "
+        f"{_percent(single)} (one network), {_percent(plain)} (plain perceptron)",
         "initializations": "; ".join(
             f"{name.replace('_', ' ')} {_percent(found)}, "
             f"change {100 * (found['mean'] - final['mean']):+.2f} points"
@@ -103,15 +107,17 @@ def _magic() -> dict[str, str]:
 
 
 def _imagenette() -> dict[str, str]:
-    plain, augmented = (
-        experiments.get("imagenette", name) for name in ("plain", "augmented")
+    constant, plain, augmented = (
+        experiments.get("imagenette", name)
+        for name in ("constant", "plain", "augmented")
     )
     network = imagenette.Network(imagenette.PLAIN, imagenette.synthetic().images)
     count = sum(parameter.numel() for parameter in network.parameters())
     before, after = (run.summary["test_accuracy"] for run in (plain, augmented))
     return {
         "cnn": f"{count:,} parameters, {4 * count / 1e6:.2f} MB in float32",
-        "plain": _percent(before),
+        "plain": f"{_percent(constant.summary['test_accuracy'])} at constant "
+        f"resolution, {_percent(before)} at growing resolution",
         "noise": "; ".join(
             f"{_percent(plain.summary[f'noise_{level:g}'])} at a = {level:g}"
             for level in sorted(imagenette.NOISE, reverse=True)

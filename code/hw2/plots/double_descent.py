@@ -4,7 +4,7 @@ where the critical point lies.
 A line is the mean over the seeds, its band reaches from the lowest seed to the highest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -240,7 +240,7 @@ def points(features: Run, widths: Run, samples: Run) -> list[tuple[str, float, P
     """Kind, noise, and in each seed the thresholds by the training curves and the peaks
     of the test curves.
     """
-    rules = {
+    rules: dict[str, Callable[..., float | None]] = {
         "train_loss": _threshold,
         "train_error": _threshold,
         "test_error": peak,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hw2.data.magic import FEATURES
-from hw2.intervals import Interval, difference, interval
+from hw2.intervals import Interval, interval
 from hw2.plots.curves import band, epochs
 from hw2.runs import Run
 
@@ -22,6 +22,7 @@ MODELS = {
     "boosting, tuned": "boosting",
     "boosting, default": "boosting, untuned",
     "forest, tuned": "random forest",
+    "logistic regression, derived features": "logistic regression, derived features",
     "logistic regression": "logistic regression",
 }
 LINEAR = ("logistic regression", "logistic regression, derived features")
@@ -115,10 +116,13 @@ def comparison(run: Run) -> Figure:
     return figure
 
 
-def differences(run: Run, base: str) -> dict[str, Interval]:
-    """Change of each number of a summary against `base`."""
+def differences(run: Run, base: str, overlap: float = 0.0) -> dict[str, Interval]:
+    """Change of each number of a summary against `base`, with `overlap` as in
+    `interval`.
+    """
+    before = run.summary[base]["values"]
     return {
-        name: difference(value, run.summary[base])
+        name: interval(np.subtract(value["values"], before), overlap)
         for name, value in run.summary.items()
         if name != base
     }

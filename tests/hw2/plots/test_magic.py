@@ -84,7 +84,6 @@ def test_each_dot_is_a_split_and_each_bar_a_mean():
 
 def test_the_table_has_means_paired_differences_and_their_intervals():
     values = {name: RNG.normal(0.88, 0.01, 4).tolist() for name in plots.MODELS}
-    shown = [value for name, value in values.items() if name not in plots.LINEAR]
     rows = plots.comparison_table(
         run(summary=values, seeds=4), overlap=0.25
     ).splitlines()[2:]
