@@ -21,7 +21,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ[name] = "1"
 
 # the files that take longest, which begin first: the others then fill what is left
-LONGEST = ("test_submission.py", "test_convert.py", "test_faults.py", "test_main.py")
+LONGEST = (
+    "hw2/test_submission.py",
+    "qmdpdf/test_convert.py",
+    "tasks/test_imagenette.py",
+    "project/test_faults.py",
+    "hw2/test_experiments.py",
+    "qmdpdf/test_main.py",
+    "hw2/test_searching.py",
+    "hw2/test_bench.py",
+)
 # what the processes below need and takes seconds to import
 IMPORTED = (
     "hw2.data.imagenette",
@@ -42,7 +51,8 @@ os.environ.update(environment)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
-        return LONGEST.index(item.path.name) if item.path.name in LONGEST else 99
+        name = "/".join(item.path.parts[-2:])
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
     items.sort(key=place)
 

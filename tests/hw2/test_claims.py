@@ -165,7 +165,8 @@ def test_the_claims_that_share_simulations_exist():
     assert set(claims.SHARED) <= set(claims.registry())
 
 
-def test_a_process_that_fails_is_a_failure():
+def test_a_process_that_fails_is_a_failure(monkeypatch):
+    monkeypatch.delenv("HW2_KEEP")  # the list of claims may be known
     with pytest.raises(claims.ClaimError, match="KeyError: 'eq-q6-none'"):
         claims.elsewhere(["eq-q6-none"], False)()
 

@@ -17,6 +17,17 @@ from hw2.searching import SearchError
 from hw2.tasks import magic_search
 
 
+@pytest.fixture(scope="module")
+def kept_here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(autouse=True)
+def keep(kept_here: Path, monkeypatch) -> None:
+    """What one of these tests has found is found again by the others."""
+    monkeypatch.setenv("HW2_KEEP", str(kept_here))
+
+
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch) -> Path:
     """A copy of the report that `hw2 verify` reads in place of the real one."""

@@ -89,7 +89,7 @@ def test_uv_is_what_installs_here(tmp_path):
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith("idna=="))
+    first = next(i for i, line in enumerate(lines) if line.startswith("iniconfig=="))
     last = next(i for i in range(first, len(lines)) if not lines[i].endswith("\\"))
     (tmp_path / "small.lock").write_text("\n".join(lines[first : last + 1]) + "\n")
     done = subprocess.run(
@@ -102,4 +102,4 @@ def test_uv_is_what_installs_here(tmp_path):
     if "no uv (above)" in done.stderr:
         pytest.skip("uv cannot be had here")
     assert done.returncode == 0, done.stderr
-    assert "+ idna==" in done.stderr
+    assert "+ iniconfig==" in done.stderr

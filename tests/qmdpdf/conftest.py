@@ -248,11 +248,19 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 def rendered(
     small_document: Callable[[str], Path], pdf_text: Callable[[Path], str]
 ) -> SimpleNamespace:
-    """The small document, rendered once: `pdf`, `reader`, `text`."""
+    """The small document, rendered once: `pdf`, `reader`, `text`, and what LaTeX has
+    `left`.
+    """
     document = small_document("a folder with ümlaut")
     pdf = document.parents[1] / "elsewhere.pdf"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        assert main([os.fspath(document), "--output", os.fspath(pdf)]) == 0
+        arguments = [document, "--output", pdf, "--reuse", pdf.with_name("kept")]
+        assert main([os.fspath(argument) for argument in arguments]) == 0
     assert not document.with_suffix(".pdf").exists()
-    return SimpleNamespace(pdf=pdf, reader=pypdf.PdfReader(pdf), text=pdf_text(pdf))
+    return SimpleNamespace(
+        pdf=pdf,
+        reader=pypdf.PdfReader(pdf),
+        text=pdf_text(pdf),
+        left=pdf.with_name("kept") / "latex",
+    )

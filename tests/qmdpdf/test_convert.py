@@ -16,7 +16,8 @@ from qmdpdf.metadata import QmdError
 from qmdpdf.source import read
 from qmdpdf.weave import weave
 
-NUMBERED = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n    toc: true\n    number-sections: true\n"
+QUARTO = "title: T\nformat:\n  pdf:\n    documentclass: scrartcl\n"
+NUMBERED = f"{QUARTO}    toc: true\n    number-sections: true\n"
 
 
 @pytest.mark.parametrize(
@@ -135,11 +136,12 @@ def test_paper_size_is_the_projects(rendered):
     ]
 
 
-def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch):
+def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch, passes):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     document = small_document("other")
     monkeypatch.chdir(document.parent)
-    assert main([document.name]) == 0
+    shutil.copytree(rendered.left, "kept/latex")  # so that LaTeX runs less often
+    assert main([document.name, "--reuse", "kept"]) == 0
     assert rendered.reader.metadata.creation_date == datetime.fromtimestamp(
         1700000000, UTC
     )
@@ -338,8 +340,8 @@ def test_code_has_the_colours_of_the_named_style(project, tmp_path):
 def test_overfull_boxes_are_counted_and_placed(project, tmp_path, capsys):
     wide = "wide" * 50
     source = f"Text.\n\n{wide}\n\n```\nshort\n1 {wide}\n```\n"
-    path = project({"doc.qmd": source, "_quarto.yml": NUMBERED})
-    render(path, tmp_path / "wide")
+    path = project({"doc.qmd": source, "_quarto.yml": QUARTO})
+    render(path, tmp_path / "wide", tmp_path / "left")
     printed = capsys.readouterr().out
     assert re.search(
         r"overfull boxes: 2\n  doc.qmd:3: Overfull \\hbox \(\d.*\) in paragraph at .*\n"
@@ -347,5 +349,5 @@ def test_overfull_boxes_are_counted_and_placed(project, tmp_path, capsys):
         printed,
     )
     path.write_text("Text.\n")
-    render(path, tmp_path / "narrow")
+    render(path, tmp_path / "narrow", tmp_path / "left")
     assert "overfull boxes: 0\n" in capsys.readouterr().out
