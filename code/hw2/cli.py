@@ -386,7 +386,7 @@ def bench() -> int:
     return 0
 
 
-def submission(pdf: Path, draft: bool) -> int:
+def submission(pdf: Path, draft: bool, full: bool) -> int:
     """Write the archive that is handed in, return 1 where something is missing or the
     IDs are none.
     """
@@ -397,7 +397,7 @@ def submission(pdf: Path, draft: bool) -> int:
     if not pdf.is_file():
         return _fail(f"{pdf}: no such file; render it with `make pdf`")
     try:
-        target = submission.submit(pdf, draft)
+        target = submission.submit(pdf, draft, full)
     except (
         OSError,
         QmdError,
@@ -527,14 +527,18 @@ def main(arguments: list[str] | None = None) -> int:
         "submission",
         submission,
         (
-            "write the archive to hand in: the report as a notebook that stands alone, "
-            "and "
-            "the PDF"
+            "execute the notebook, which trains what it shows, and write the archive "
+            "to hand in: notebook and PDF"
         ),
     )
     command.add_argument("pdf", type=Path)
     command.add_argument(
         "--draft", action="store_true", help="accept IDs that are none"
+    )
+    command.add_argument(
+        "--full",
+        action="store_true",
+        help="train with the long recipes and all seeds; killed, it goes on",
     )
     options = vars(parser.parse_args(arguments))
     del options["command"]

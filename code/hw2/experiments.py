@@ -27,9 +27,15 @@ from hw2.tasks import Answers, Config, Experiment, Summary
 
 # the modules of each task; what a search has chosen comes after the search
 TASKS = {
-    "magic": ("magic_search", "magic_baselines", "magic", "magic_comparison"),
+    "magic": (
+        "magic_search",
+        "magic_baselines",
+        "magic",
+        "magic_comparison",
+        "magic_notebook",
+    ),
     "double_descent": ("double_descent",),
-    "imagenette": ("imagenette",),
+    "imagenette": ("imagenette", "imagenette_notebook"),
 }
 PACKAGE = "hw2.tasks."
 CHECKPOINTS = ROOT / ".build" / "checkpoints"

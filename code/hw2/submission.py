@@ -1,54 +1,95 @@
-"""What is handed in: the report as a notebook that stands alone, and the PDF, in one
-archive.
+"""What is handed in: an executed notebook with Part 2 of the assignment, and the PDF,
+in one archive.
 
-The notebook has the text of the report, the package as cells that write its modules,
-and the recorded runs as cells that write their files. It is executed in an empty
-folder, so that its outputs are those that its reader will get.
+The notebook is written in `report/notebook/`: its chunks are the visible cells. Folded
+cells before them write the few modules of the package that the visible ones import, and
+the recorded results that stand beside the live ones. It is executed in an empty folder,
+so that its outputs are those that its reader will get.
 """
 
+import ast
 import base64
 import hashlib
 import io
 import json
 import os
 import re
-import subprocess
 import tempfile
 import zipfile
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import nbformat
-import pypandoc
-import safetensors.torch
-import torch
+import numpy as np
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
+from torch import Tensor
 
-from hw2 import bench, experiments, kept, runs, show
+from hw2 import data, experiments, runs, show
+from hw2.data import DataError, imagenette
 from hw2.paths import REPORT, ROOT, write
-from hw2.runs import Run
 from qmdpdf.execute import execute
-from qmdpdf.source import Document, read
+from qmdpdf.source import Document, expand, read
 
 COURSE = "ece046211_hw2"
-LEFT_OUT = {
-    "__main__.py",
-    "cli.py",
-    "formulas",
-    "pdf_check.py",
-    "seals.py",
-    "submission.py",
-    "worlds",
-}  # of no use in a notebook
-MARK = "HW2CELL"
-TEXT = "gfm-tex_math_gfm+tex_math_dollars-raw_html"  # the Markdown of Jupyter and Colab
+NOTEBOOK = ROOT / "report" / "notebook" / "notebook.qmd"
+CHECKPOINTS = ROOT / ".build" / "checkpoints" / "submission"
 FOLDED = {
-    "jupyter": {"source_hidden": True},
+    "jupyter": {"source_hidden": True, "outputs_hidden": True},
     "cellView": "form",
-}  # in Jupyter and in Colab
+    "tags": ["folded"],
+}  # in Jupyter, in Colab, and by the style below in HTML
+STYLE = (
+    "<style>.celltag_folded .jp-Cell-inputWrapper { max-height: 3em; overflow: auto }"
+    " .celltag_folded .jp-Cell-outputWrapper { display: none }</style>"
+)
+PLACE = re.compile(r"\[\[([\w-]+)\]\]")  # what is filled in before the cells run
+
+# what the notebook compares -> the run and the number of its summary
+_BOTH = {
+    "logistic regression, test accuracy": ("magic/notebook", "logistic_test_accuracy"),
+    "plain network, validation accuracy": (
+        "magic/notebook",
+        "plain_validation_accuracy",
+    ),
+}
+QUICK = _BOTH | {
+    "chosen network, validation accuracy": (
+        "magic/notebook",
+        "chosen_validation_accuracy",
+    ),
+    "chosen network, test accuracy": ("magic/notebook", "chosen_test_accuracy"),
+    "xavier_uniform, test accuracy": ("magic/notebook", "xavier_uniform_test_accuracy"),
+    "small_normal, test accuracy": ("magic/notebook", "small_normal_test_accuracy"),
+    "without augmentation, test accuracy": (
+        "imagenette/notebook",
+        "plain_0",
+    ),
+    "a = 0.05: test accuracy": ("imagenette/notebook", "plain_0.05"),
+    "a = 0.01: test accuracy": ("imagenette/notebook", "plain_0.01"),
+    "a = 0.005: test accuracy": ("imagenette/notebook", "plain_0.005"),
+    "with augmentation, test accuracy": (
+        "imagenette/notebook",
+        "augmented_0",
+    ),
+}
+FULL = _BOTH | {
+    "chosen network, validation accuracy": ("magic/final", "validation_accuracy"),
+    "chosen network, test accuracy": ("magic/final", "test_accuracy"),
+    "xavier_uniform, test accuracy": ("magic/initializations", "xavier_uniform"),
+    "small_normal, test accuracy": ("magic/initializations", "small_normal"),
+    "without augmentation, test accuracy": ("imagenette/plain", "test_accuracy"),
+    "a = 0.05: test accuracy": ("imagenette/plain", "noise_0.05"),
+    "a = 0.01: test accuracy": ("imagenette/plain", "noise_0.01"),
+    "a = 0.005: test accuracy": ("imagenette/plain", "noise_0.005"),
+    "with augmentation, test accuracy": ("imagenette/augmented", "test_accuracy"),
+    "trained for longer, test accuracy": ("imagenette/long", "test_accuracy"),
+}
+# the curves that are shown where the images are not at hand
+CURVES = {"without augmentation": "plain", "with augmentation": "augmented"}
 
 
 class SubmissionError(Exception):
@@ -89,274 +130,289 @@ def stem(draft: bool) -> str:
     return "_".join([COURSE, *ids])
 
 
+# --- what the notebook shows of the rest of the project ---
+
+
+def recorded() -> dict[str, object]:
+    """The recorded results that stand beside the live ones. Raises RunError where one
+    is missing or stale.
+    """
+    found: dict[str, object] = {
+        name: {
+            what: {"values": _values(*place), "like": _like(*place)}
+            for what, place in places.items()
+        }
+        for name, places in (("quick", QUICK), ("full", FULL))
+    }
+    curves = experiments.get("imagenette", "notebook").curves
+    found["curves"] = {
+        name: {
+            curve.removeprefix(f"{prefix}_"): _rounded(values)
+            for curve, values in curves.items()
+            if curve.startswith(f"{prefix}_")
+        }
+        for name, prefix in CURVES.items()
+    }
+    data_run = experiments.get("imagenette", "data")
+    found["examples"] = examples(runs.load_weights(data_run))
+    return found
+
+
+def examples(shown: Mapping[str, Tensor]) -> dict[str, object]:
+    """Five training images side by side, as a PNG in base64, with their classes."""
+    strip = np.concatenate(list(shown["examples.images"].numpy()), axis=2)
+    png = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(strip.transpose(1, 2, 0))).save(png, "PNG")
+    return {
+        "names": [imagenette.NAMES[label] for label in shown["examples.labels"]],
+        "png": base64.b64encode(png.getvalue()).decode(),
+    }
+
+
+def _values(key: str, number: str) -> list[float]:
+    """The values of a number of a run, one per seed; one alone where there is no chance
+    in it.
+    """
+    found = experiments.get(*key.split("/")).summary[number]
+    return found["values"] if isinstance(found, dict) else [found]
+
+
+def _like(key: str, number: str) -> list[list[float]]:
+    """The values of all recipes whose spread is taken to be the same: those of one task
+    for the same kind of number.
+    """
+    task = key.partition("/")[0]
+    places = [
+        (other, name)
+        for other, name in dict.fromkeys([*QUICK.values(), *FULL.values()])
+        if other.partition("/")[0] == task and _kind(name) == _kind(number)
+    ]
+    return [_values(*place) for place in places]
+
+
+def _kind(number: str) -> str:
+    """What an accuracy is one of: the level of noise, or a word."""
+    if level := re.search(r"0\.\d+", number):
+        return level[0]
+    return (
+        number
+        if number.startswith(("plain_v", "logistic"))
+        else ("validation" if "validation" in number else "test")
+    )
+
+
+def _rounded(curves: list[list[float]]) -> list[list[float]]:
+    return [[round(value, 4) for value in curve] for curve in curves]
+
+
+def sections() -> dict[str, str]:
+    """The numbered sections of the PDF: label -> number and title."""
+    found: dict[str, str] = {}
+    for line in expand(REPORT):
+        if line.text.strip() == "\\appendix":
+            break
+        if match := re.match(r"# (.*?)\s*\{#(sec-[\w-]+)\}", line.text):
+            found[match[2]] = f"Section {len(found) + 1}, *{match[1]}*"
+    return found
+
+
+def fill(text: str, full: bool, pdf: str) -> str:
+    """The text with each [[place]] filled in. Raises SubmissionError for an unknown
+    one.
+    """
+    named = sections()
+    questions = [title for label, title in named.items() if label.startswith("sec-q")]
+    known = named | {
+        "students": show.students().to_markdown(index=False, disable_numparse=True),
+        "questions": "\n\n".join(questions),
+        "pdf": pdf,
+        "full": str(full),
+    }
+
+    def place(match: re.Match) -> str:
+        if match[1] not in known:
+            raise SubmissionError(
+                f"{NOTEBOOK.parent}: [[{match[1]}]] is unknown; there are: "
+                f"{', '.join(known)}, modules"
+            )
+        return known[match[1]]
+
+    return PLACE.sub(place, text)
+
+
 # --- the notebook ---
 
-INTRODUCTION = """\
-This notebook stands alone: it has the report's text, and the code and the recorded
-results that belong to it. The next cells write these as files beside the notebook, then
-the report begins. Nothing else is needed but the packages.
 
-**What is recorded.** Trainings that take minutes or hours were done beforehand; their
-results are in the files under `runs/`, and the text says where they are shown. With
-`RETRAIN = True` below everything is trained anew, on a GPU if there is one:
-`magic04.data` is taken from beside this notebook, and what is not there is
-downloaded."""
-
-SETUP = """\
-RETRAIN = False  # True trains everything anew
-
-import importlib.util
-import os
-import sys
-from pathlib import Path
-
-for folder in {folders}:
-    Path(folder).mkdir(parents=True, exist_ok=True)
-sys.path.insert(0, "code")
-os.environ.setdefault("HW2_DATA_MIRROR", ".")  # where magic04.data may lie
-needed = {needed}
-found = importlib.util.find_spec
-if missing := [name for name in needed if not found(name.replace("-", "_"))]:
-    raise ImportError("run this first: %pip install " + " ".join(missing))"""
-
-TRAINING = """\
-if RETRAIN:
-    from hw2 import experiments
-
-    for key in experiments.select([]):
-        experiments.record(key, fresh=True)"""
-
-NEEDED = (
-    "kornia",
-    "optuna",
-    "safetensors",
-)  # of the packages those that neither Jupyter nor Colab brings along
-
-
-def modules() -> list[Path]:
-    """The files of the package that the notebook needs, relative to the project, in the
-    order of their names.
+def modules(cells: Sequence[NotebookNode]) -> list[Path]:
+    """The files of the package that some cells import, and those that these import, in
+    the order of their names; relative to the project.
     """
-    found = sorted((ROOT / "code" / "hw2").rglob("*.py")) + sorted(
-        (ROOT / "code" / "hw2").rglob("*.mplstyle")
-    )
+    todo = [_without_magics(cell.source) for cell in cells if cell.cell_type == "code"]
+    found: set[Path] = set()
+    while todo:
+        for name in _imported(todo.pop()):
+            for file in (f"{name}.py", f"{name}/__init__.py"):
+                path = ROOT / "code" / file
+                if path.is_file() and path not in found:
+                    found.add(path)
+                    todo.append(path.read_text(encoding="utf-8"))
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
+def _without_magics(source: str) -> str:
+    return re.sub(r"^%.*$", "", source, flags=re.MULTILINE)
+
+
+def _imported(source: str) -> Iterator[str]:
+    """The paths of what a program imports of the package, and of what may be modules
+    among it.
+    """
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{name.name}" for name in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "hw2":
+                yield from ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def preparation(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Folded cells that write the modules that some cells need, and the recorded
+    results.
+    """
+    files = {
+        str(file): (ROOT / file).read_text(encoding="utf-8") for file in modules(cells)
+    }
+    files["recorded.json"] = json.dumps(recorded(), indent=1)
     return [
-        path.relative_to(ROOT)
-        for path in found
-        if path.name not in LEFT_OUT and path.parent.name not in LEFT_OUT
-    ]
-
-
-def recorded() -> list[NotebookNode]:
-    """Cells that write the recorded runs, and what the figures show of their
-    weights.
-    """
-    cells = []
-    for run in [
-        *(experiments.get(*key.split("/")) for key in experiments.select([])),
-        *bench.recorded(),
-    ]:
-        shown, provenance = _shown_weights(run), dict(run.provenance)
-        provenance.pop("weights_sha256", None)
-        if shown:
-            provenance["weights_sha256"] = hashlib.sha256(shown).hexdigest()
-        record = json.dumps(
-            asdict(replace(run, provenance=provenance)), separators=(",", ":")
+        new_code_cell(
+            f"%%writefile {name}\n{text.rstrip()}\n",
+            metadata=FOLDED
+            | {"options": {}, "where": f"the cell of {name}", "first": 0, "skipped": 0},
         )
-        cells.append(_written(run.file, record))
-        if shown:
-            file = str(run.weights_file.relative_to(ROOT))
-            code = f"import base64\n\nPath({file!r}).write_bytes(base64.b64decode("
-            cells.append(_hidden(f'{code}"{base64.b64encode(shown).decode()}"))'))
-    return cells
-
-
-def _shown_weights(run: Run) -> bytes:
-    """What figures show of the tensors beside a run, such as images. The networks, in
-    half precision, are left out.
-    """
-    if "weights_sha256" not in run.provenance:
-        return b""
-    shown = {
-        name: value
-        for name, value in runs.load_weights(run).items()
-        if value.dtype != torch.float16
-    }
-    return safetensors.torch.save(shown) if shown else b""
-
-
-def _written(file: Path, content: str) -> NotebookNode:
-    """A cell that writes a file of the project."""
-    return _hidden(f"%%writefile {file.relative_to(ROOT)}\n{content.rstrip()}\n")
-
-
-def _hidden(source: str) -> NotebookNode:
-    """A code cell that Jupyter and Colab show folded."""
-    return new_code_cell(source, metadata=dict(FOLDED))
-
-
-def preparation() -> list[NotebookNode]:
-    """The cells before the report."""
-    folders = {str(file.parent) for file in modules()} | {
-        str(Path("runs") / task) for task in [*experiments.TASKS, "bench"]
-    }
-    setup = SETUP.format(folders=sorted(folders), needed=list(NEEDED))
-    return [
-        new_markdown_cell(INTRODUCTION),
-        new_code_cell(setup),
-        new_markdown_cell(
-            "## The package {.unnumbered}\n\nEach cell writes a module of the package "
-            "`hw2`."
-        ),
-        _written(
-            ROOT / "_quarto.yml", (ROOT / "_quarto.yml").read_text(encoding="utf-8")
-        ),
-        *(
-            _written(ROOT / file, (ROOT / file).read_text(encoding="utf-8"))
-            for file in modules()
-        ),
-        new_markdown_cell(
-            "## The recorded results {.unnumbered}\n\nEach cell writes a run of `make "
-            "experiments`."
-        ),
-        *recorded(),
-        new_code_cell(TRAINING),
+        for name, text in files.items()
     ]
 
 
-def notebook(document: Document, folder: Path) -> NotebookNode:
-    """The executed notebook of a report, run in an empty folder. Raises QmdError where
-    a cell raises.
+def document(full: bool, pdf: str) -> Document:
+    """The notebook's cells, filled in and with the folded ones, not yet executed."""
+    found = read(NOTEBOOK)
+    cells: list[NotebookNode] = []
+    for cell in found.notebook.cells:
+        if cell.cell_type == "markdown" and "[[modules]]" in cell.source:
+            before, after = cell.source.split("[[modules]]")
+            folded = preparation(found.notebook.cells)
+            cells += [
+                new_markdown_cell(before + STYLE, metadata=dict(cell.metadata)),
+                *folded,
+                new_markdown_cell(after, metadata=dict(cell.metadata)),
+            ]
+        else:
+            cells.append(cell)
+    for cell in cells:
+        if "outputs_hidden" not in cell.metadata.get("jupyter", {}):
+            cell.source = fill(cell.source, full, pdf)
+    found.notebook.cells = cells
+    return found
+
+
+def notebook(found: Document, folder: Path, full: bool = False) -> NotebookNode:
+    """The executed notebook, run in an empty folder. Raises QmdError where a cell
+    raises.
     """
-    before = preparation()
-    for cell in before:
-        cell.metadata |= {
-            "options": {},
-            "where": "the notebook's preparation",
-            "first": 0,
-            "skipped": 0,
-        }
-    cells = document.notebook.cells = [*before, *document.notebook.cells]
-    document.root = folder
-    # the same code gives the same results in that folder as here
-    os.environ.setdefault("HW2_KEEP", str(kept.folder() or 0))
-    execute(document, figures="png")
-    text, numbers = numbered(document)
-    found = [new_markdown_cell(_title(document))]
-    for part in re.split(rf"^({MARK}\d+)$", text, flags=re.MULTILINE):
-        if part.startswith(MARK):
-            found.append(_code(cells[int(part.removeprefix(MARK))], numbers))
-        elif part.strip():
-            found.append(new_markdown_cell(part.strip()))
-    for number, cell in enumerate(found):
+    found.root = folder
+    with _environment(_places(found) if full else _places()):
+        execute(found, figures="png")
+    cells = [_saved(cell) for cell in found.notebook.cells if cell.source.strip()]
+    title = f"# {found.metadata['title']}\n\n{found.metadata['subtitle']}"
+    cells.insert(0, new_markdown_cell(title))
+    for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(
-        cells=found,
+        cells=cells,
         metadata={"kernelspec": kernel, "language_info": {"name": "python"}},
     )
 
 
-def _title(document: Document) -> str:
-    return f"# {document.metadata['title']}\n\n{document.metadata['subtitle']}"
-
-
-def _code(cell: NotebookNode, numbers: dict[str, str]) -> NotebookNode:
-    """A code cell as it is saved. What Quarto takes from its output as text of the
-    report is a text cell instead.
+def _places(full: Document | None = None) -> dict[str, str]:
+    """Where the notebook finds data, and keeps what a killed training goes on from: its
+    folder is named after its code.
     """
+    found = {"HW2_DATA": str(data.folder().resolve())}
+    mirror = os.environ.get("HW2_DATA_MIRROR", "")
+    if mirror and "://" not in mirror:
+        found["HW2_DATA_MIRROR"] = str(Path(mirror).resolve())
+    if full:
+        code = "\n".join(
+            cell.source for cell in full.notebook.cells if cell.cell_type == "code"
+        )
+        name = hashlib.sha256(code.encode()).hexdigest()[:16]
+        found["HW2_CHECKPOINTS"] = str(CHECKPOINTS / name)
+    return found
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _saved(cell: NotebookNode) -> NotebookNode:
+    """A cell as it is saved."""
+    if cell.cell_type == "markdown":
+        return new_markdown_cell(cell.source.strip())
     keep = {key: cell.metadata[key] for key in FOLDED if key in cell.metadata}
-    if not cell.metadata["options"].get("echo", True):
-        keep = FOLDED
-    outputs = [] if cell.metadata["options"].get("output") == "asis" else cell.outputs
-    for output in outputs:
-        if text := output.get("data", {}).get("text/markdown"):
-            written = re.sub(
-                r"@([a-z]+-[\w-]+)", lambda match: numbers.get(match[1], match[0]), text
-            )
-            output.data["text/markdown"] = written
     return new_code_cell(
-        cell.source,
+        cell.source.rstrip(),
         metadata=keep,
-        outputs=outputs,
+        outputs=cell.outputs,
         execution_count=cell.execution_count,
     )
-
-
-def numbered(document: Document) -> tuple[str, dict[str, str]]:
-    """The text with all numbers and citations written out, as Markdown that Jupyter and
-    Colab render, and the numbers.
-
-    A paragraph such as "HW2CELL7" stands for each code cell.
-    """
-    parts = []
-    for number, cell in enumerate(document.notebook.cells):
-        if cell.cell_type == "markdown":
-            parts.append(cell.source)
-            continue
-        options, mark = cell.metadata["options"], f"{MARK}{number}"
-        label, printed = options.get("label", ""), options.get("output") == "asis"
-        parts.append(
-            f"::: {{#{label}}}\n{mark}\n\n{_caption(options)}\n:::"
-            if _caption(options)
-            else mark
-        )
-        parts += [
-            output.text
-            for output in cell.outputs
-            if printed and output.output_type == "stream"
-        ]
-    text = "\n\n".join(parts)
-    with tempfile.TemporaryDirectory() as folder:
-        numbers = Path(folder) / "numbers.json"
-        command = [
-            pypandoc.get_pandoc_path(),
-            *("--from", "markdown", "--to", TEXT, "--wrap=none", "--citeproc"),
-            *("--lua-filter", str(Path(__file__).with_suffix(".lua"))),
-            *("--metadata", f"numbers={numbers}"),
-            *(f"--bibliography={ROOT / name}" for name in _bibliography(document)),
-        ]
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
-        if done.returncode:
-            raise SubmissionError(
-                f"pandoc failed on the notebook's text: {done.stderr.strip()}"
-            )
-        return done.stdout, json.loads(numbers.read_text(encoding="utf-8"))
-
-
-def _bibliography(document: Document) -> list[str]:
-    names = document.metadata.get("bibliography", [])
-    return names if isinstance(names, list) else [names]
-
-
-def _caption(options: dict[str, Any]) -> str:
-    return options.get("fig-cap", options.get("tbl-cap", ""))
 
 
 # --- the archive ---
 
 
-def submit(pdf: Path, draft: bool) -> Path:
+def images_at_hand() -> str:
+    """Why Imagenette cannot be had, or nothing where it can: then it is in the data
+    folder now, decoded.
+    """
+    try:
+        imagenette.load()
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
     """Write the archive with the notebook and the PDF into `dist/`. Returns its path.
 
-    Raises SubmissionError for IDs that are none, QmdError where the notebook fails, and
-    what reading the runs raises.
+    Raises SubmissionError for IDs that are none, and where everything is to be trained
+    without the images; QmdError where the notebook fails, and what reading the runs
+    raises.
     """
     name = stem(draft)
+    if missing := images_at_hand():
+        if full:
+            raise SubmissionError(f"FULL=1 trains Task 3 too. {missing}")
+        print(f"Task 3 will show recorded results, marked as such. {missing}")
+    found = document(full, f"{name}.pdf")
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
-        content = nbformat.writes(notebook(read(REPORT), Path(folder))).encode()
+        content = nbformat.writes(notebook(found, Path(folder), full)).encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for suffix, data in ((".ipynb", content), (".pdf", pdf.read_bytes())):
+        for suffix, part in ((".ipynb", content), (".pdf", pdf.read_bytes())):
             file.writestr(
-                zipfile.ZipInfo(name + suffix, _date()), data, zipfile.ZIP_DEFLATED
+                zipfile.ZipInfo(name + suffix, _date()), part, zipfile.ZIP_DEFLATED
             )
     target = ROOT / "dist" / f"{name}.zip"
     target.parent.mkdir(exist_ok=True)

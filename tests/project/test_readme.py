@@ -41,6 +41,8 @@ LONG = {
     "make audit",
     "make search",
     "make submission",
+    "make submission FULL=1",
+    "make test-oldest",
     "make bench",
     "make seal",
     "make lock",

@@ -9,6 +9,7 @@ import pytest
 from hw2 import claims, pages, pdf_check
 from hw2.formulas.collecting import classified
 from hw2.paths import REPORT
+from hw2.submission import NOTEBOOK
 from qmdpdf.source import Line, expand
 
 # decimals, percentages, numbers with thousands separators, powers of ten: what results
@@ -47,8 +48,9 @@ def typed(lines: list[Line]) -> list[str]:
     return found
 
 
-def test_no_result_is_typed():
-    assert typed(expand(REPORT)) == []
+@pytest.mark.parametrize("source", [REPORT, NOTEBOOK])
+def test_no_result_is_typed(source):
+    assert typed(expand(source)) == []
 
 
 @pytest.mark.parametrize(
