@@ -35,7 +35,7 @@ from qmdpdf.execute import execute
 from qmdpdf.source import Document, expand, read
 
 COURSE = "ece046211_hw2"
-NOTEBOOK = ROOT / "report" / "notebook" / "notebook.qmd"
+NOTEBOOK = ROOT / "report" / "notebook" / "_notebook.qmd"
 CHECKPOINTS = ROOT / ".build" / "checkpoints" / "submission"
 FOLDED = {
     "jupyter": {"source_hidden": True, "outputs_hidden": True},
