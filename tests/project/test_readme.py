@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from hw2 import runs
+from hw2 import experiments
 from hw2.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -135,12 +135,15 @@ def test_paths_exist():
 @pytest.mark.parametrize(
     ("row", "task", "name", "number"),
     [("Task 2, MAGIC", "magic", "final", "test_accuracy"),
+     ("one of them", "magic", "single", "test_accuracy"),
+     ("a plain perceptron", "magic", "plain", "test_accuracy"),
+     ("without augmentation at constant resolution", "imagenette", "constant", "test_accuracy"),
      ("without augmentation", "imagenette", "plain", "test_accuracy"),
      ("with augmentation", "imagenette", "augmented", "test_accuracy"),
      ("60 instead of 21 epochs with augmentation", "imagenette", "long", "test_accuracy_mirrored")],
 )  # fmt: skip
 def test_the_results_are_the_recorded_ones(row, task, name, number):
-    run = runs.load(task, name)
+    run = experiments.get(task, name)
     found = run.summary[number]
     expected = (
         f"{len(run.seeds)} seeds | {100 * found['mean']:.2f} ± "
