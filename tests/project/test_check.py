@@ -70,7 +70,7 @@ def test_everything_is_done_and_the_report_is_rendered_twice(check):
     assert done.returncode == 0, done.stdout
     calls = (root / "calls").read_text().splitlines()
     ended = sorted(call.removeprefix("end ") for call in calls if call[:3] == "end")
-    verbs = ["audit", "lint", "pdf", "pdf", "test", "verify"]
+    verbs = ["audit DRAWS=0", "lint", "pdf", "pdf", "test", "verify"]
     assert ended == [".venv/.ready", *verbs]
     assert "two renders gave the same PDF" in done.stdout
     left = sorted(file.stem for file in (root / ".build" / "kept").iterdir())

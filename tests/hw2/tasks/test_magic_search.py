@@ -140,7 +140,7 @@ def test_the_experiment_wants_a_finished_study(tmp_path, monkeypatch):
     assert result.curves["accuracy"] == result.curves["learning_rate"]
     assert (
         searching.best(result.config, result.curves)["learning_rate"]
-        == result.summary["best_accuracy"]
+        == searching.score(result.config, result.curves, {})[0]["best_accuracy"]
     )
 
 
