@@ -4,14 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from hw2 import experiments
 from hw2.data import magic as magic_data
-from hw2.tasks import imagenette, magic, signal
+from hw2.tasks import imagenette, magic, magic_baselines, signal
 from hw2.theory import double_descent, vgg
 
 
@@ -72,18 +69,16 @@ def baselines() -> dict[str, float]:
     """Test accuracy of logistic regression after learning from all rows but test, by
     what the features go through.
     """
-    frame = magic_data.load()
-    split = magic_data.split(frame)
+    frame, split, rest = magic.load()
     x, y = magic_data.arrays(frame)
-    rest = sorted([*split.train, *split.validation])
-    found = {}
-    for name, preprocessing in {
-        "standardized features": StandardScaler(),
-        "the network's preprocessing": magic.preprocessor(magic.Config()),
-    }.items():
-        model = make_pipeline(preprocessing, LogisticRegression(max_iter=1000))
-        found[name] = model.fit(x[rest], y[rest]).score(x[split.test], y[split.test])
-    return found
+    models = {
+        "standardized features": magic_baselines.logistic(),
+        "the network's preprocessing": magic_baselines.prepared(),
+    }
+    return {
+        name: model.fit(x[rest], y[rest]).score(x[split.test], y[split.test])
+        for name, model in models.items()
+    }
 
 
 def _magic() -> dict[str, str]:

@@ -60,3 +60,14 @@ class Experiment:
     score: Callable[[Config, Curves, Answers], tuple[Summary, Curves]] | None = None
     once: Callable[[Path], Result] | None = None
     copies: tuple[DataFile, ...] = ()  # of the same data, that are as good
+
+
+def check_epochs(epochs: int, curves: Curves) -> None:
+    """Raise ValueError for a curve that has not one number for each epoch."""
+    for name, values in curves.items():
+        for curve in values:
+            if len(curve) != epochs:
+                raise ValueError(
+                    f"{name} has not one number for each epoch, but {len(curve)} "
+                    f"numbers for {epochs} epochs"
+                )

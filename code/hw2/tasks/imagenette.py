@@ -32,7 +32,7 @@ from hw2 import training
 from hw2.answers import BITS, pack, unpack
 from hw2.data import DataFile, imagenette
 from hw2.data.imagenette import NAMES, SIDE, Images
-from hw2.tasks import Answers, Curves, Experiment, Result, Summary
+from hw2.tasks import Answers, Curves, Experiment, Result, Summary, check_epochs
 
 
 @dataclass(frozen=True)
@@ -881,9 +881,7 @@ def score_final(
 
     Raises ValueError for curves of another length than the epochs.
     """
-    for name, values in curves.items():
-        if any(len(curve) != config["epochs"] for curve in values):
-            raise ValueError(f"{name} has not one number for each epoch")
+    check_epochs(config["epochs"], curves)
     labels = answers["labels"].long()
     summary: dict[str, list[float]] = {}
     found: Curves = {"confusion": [], "noise_level": [], "noise_accuracy": []}
@@ -1038,8 +1036,7 @@ def score_transforms(
     another length.
     """
     for name, variant in config.items():
-        if any(len(curve) != variant["epochs"] for curve in curves[name]):
-            raise ValueError(f"{name} has not one number for each epoch")
+        check_epochs(variant["epochs"], {name: curves[name]})
     return {name: [curve[-1] for curve in found] for name, found in curves.items()}, {}
 
 

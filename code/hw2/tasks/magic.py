@@ -33,7 +33,7 @@ from torch.utils.data import TensorDataset
 from hw2 import training
 from hw2.answers import BITS, pack, unpack
 from hw2.data import DataFile, magic
-from hw2.tasks import Answers, Curves, Experiment, Result, Summary
+from hw2.tasks import Answers, Curves, Experiment, Result, Summary, check_epochs
 
 
 @dataclass(frozen=True)
@@ -612,22 +612,12 @@ def score_final(
             f"the curves end at the validation accuracies {accuracy}, the answers "
             f"give {told}"
         )
-    p = answers["test"]
-    roc = [signal_efficiency(row, test_labels().numpy(), ROC_GRID) for row in p.numpy()]
-    return summary | {"validation_accuracy": accuracy} | test_numbers(
-        p, test_labels()
-    ), {
+    p, label = answers["test"], labels[split.test]
+    roc = [signal_efficiency(row, label.numpy(), ROC_GRID) for row in p.numpy()]
+    return summary | {"validation_accuracy": accuracy} | test_numbers(p, label), {
         "roc_background": [list(ROC_GRID)] * len(p),
         "roc_signal": [row.tolist() for row in roc],
     }
-
-
-def check_epochs(epochs: int, curves: Curves) -> None:
-    """Raise ValueError for a curve that has not one number for each epoch."""
-    for name, values in curves.items():
-        for curve in values:
-            if len(curve) != epochs:
-                raise ValueError(f"{name} has {len(curve)} numbers for {epochs} epochs")
 
 
 def evaluate_final(

@@ -16,7 +16,15 @@ from torch import Tensor
 
 from hw2.answers import BITS, pack
 from hw2.data.magic import FILE, arrays
-from hw2.tasks import Answers, Curves, Experiment, Result, Summary, magic
+from hw2.tasks import (
+    Answers,
+    Curves,
+    Experiment,
+    Result,
+    Summary,
+    check_epochs,
+    magic,
+)
 from hw2.tasks.magic import SEEDS, Config
 from hw2.tasks.magic_baselines import logistic
 
@@ -70,7 +78,7 @@ def score(
     config: dict[str, Any], curves: Curves, answers: Answers
 ) -> tuple[Summary, Curves]:
     """Validation accuracies at the end of the curves, and test accuracies."""
-    magic.check_epochs(config["plain"]["epochs"], curves)
+    check_epochs(config["plain"]["epochs"], curves)
     summary: dict[str, float | list[float]] = {
         name: [curve[-1] for curve in curves[name]]
         for name in (f"{watched}_validation_accuracy" for watched in WATCHED)
