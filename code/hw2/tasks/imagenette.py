@@ -294,6 +294,7 @@ AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
     "cutmix": lambda: K.RandomCutMixV2(
         data_keys=["input", "class"], use_correct_lambda=True, p=0.5
     ),
+    "noise": lambda: K.RandomGaussianNoise(std=0.1, p=0.5),  # the sum is not clamped
 }
 # kornia's "lambda" is what the other image gets in one of them and what the image
 # itself keeps in the other
@@ -305,7 +306,7 @@ MIXING: dict[str, Callable[[Tensor], Tensor]] = {
 
 class Augmentation(nn.Module):
     """Random transforms (kornia) of a batch, each image its own: bytes or floats in [0,
-    1] to floats in [0, 1].
+    1] to floats in [0, 1], but for noise, after which nothing is clamped.
 
     Labels (N) become the probabilities (N, 10) to learn, which share a mixed image out
     between its two sources.
@@ -730,6 +731,13 @@ AUGMENTED = replace(
     branch_dropout=0.0,
 )
 LONG = replace(AUGMENTED, epochs=60)
+# bears noise: twice the assignment's largest level, on every second image
+NOISY = replace(AUGMENTED, augmentation=(*AUGMENTED.augmentation, "noise"))
+# what else could be behind the gain of augmentation: fewer epochs, less regularization
+CONTROLS = {
+    "augmentation alone": replace(PLAIN, augmentation=AUGMENTED.augmentation),
+    "epochs alone": replace(PLAIN, epochs=LONG.epochs),
+}
 NOISE, DRAWS = (0.005, 0.01, 0.05), 3  # the assignment's levels
 NOISE_GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 SHOWN = {"seed": SEEDS[0], "examples": 5}  # which and how many training images
@@ -964,7 +972,7 @@ def describe(_: Path) -> Result:
         )
         x, targets = Augmentation([name])(batch.images, batch.labels)
         weights |= {
-            f"{name}.images": (255 * x).round().byte(),
+            f"{name}.images": (255 * x.clamp(0, 1)).round().byte(),
             f"{name}.targets": targets,
         }
     curves = {
@@ -989,10 +997,8 @@ def evaluate_shown(
     }, data.archive
 
 
-def transforms(base: Config) -> Experiment:
-    """The ablation of the transforms: the validation curves of `base` without each of
-    them, and without all.
-    """
+def without(base: Config) -> dict[str, Config]:
+    """`base` without each of its transforms, and without all."""
     configs = {
         f"without {name}": replace(
             base,
@@ -1000,7 +1006,11 @@ def transforms(base: Config) -> Experiment:
         )
         for name in base.augmentation
     }
-    configs["without any"] = replace(base, augmentation=())
+    return configs | {"without any": replace(base, augmentation=())}
+
+
+def variants(configs: Mapping[str, Config]) -> Experiment:
+    """Other recipes, judged on the validation images: no test image is looked at."""
     config = {name: asdict(variant) for name, variant in configs.items()}
 
     def run(checkpoints: Path, seeds: Sequence[int] = SEEDS) -> Result:
@@ -1022,14 +1032,14 @@ def transforms(base: Config) -> Experiment:
         config,
         imagenette.FILE,
         run,
-        lambda config: canary(config["without any"]),
-        score=score_transforms,
+        lambda config: canary(config[list(configs)[-1]]),
+        score=score_variants,
         once=partial(run, seeds=SEEDS[:1]),
         copies=(imagenette.OFFICIAL,),
     )
 
 
-def score_transforms(
+def score_variants(
     config: Mapping[str, Any], curves: Curves, _: Answers
 ) -> tuple[Summary, Curves]:
     """The validation accuracies after the last epoch. Raises ValueError for curves of
@@ -1099,6 +1109,8 @@ EXPERIMENTS = {
     "constant": final(CONSTANT),
     "plain": final(PLAIN),
     "augmented": final(AUGMENTED),
-    "transforms": transforms(AUGMENTED),
+    "transforms": variants(without(AUGMENTED)),
     "long": final(LONG, mirrored=True),
+    "noise": final(NOISY),
+    "controls": variants(CONTROLS),
 }

@@ -214,12 +214,23 @@ def test_each_transform_takes_bytes_and_floats_alike_and_stays_in_range(name):
     assert torch.equal(x, y)
     assert x.shape == data.images.shape
     assert x.dtype == torch.float32
-    assert 0 <= x.min() <= x.max() <= 1
+    assert 0 <= x.min() <= x.max() <= 1 or name == "noise"
     assert not torch.equal(x, imagenette.unit(data.images))
     torch.testing.assert_close(targets.sum(1), torch.ones(20))
     if name not in imagenette.MIXING:
         assert torch.equal(targets.argmax(1), data.labels)
         assert targets.max(1).values.min() == 1
+
+
+def test_the_noise_is_the_assignments_at_twice_its_level_on_every_second_image():
+    torch.manual_seed(5)
+    images = shapes(200).images
+    x, _ = Augmentation(["noise"])(images, torch.zeros(200, dtype=torch.long))
+    added = (x - imagenette.unit(images)).flatten(1)
+    noisy = added.abs().amax(1) > 0
+    assert 80 <= noisy.sum() <= 120
+    assert abs(added[noisy].std() / (2 * max(imagenette.NOISE)) - 1) < 0.01
+    assert abs(added[noisy].mean()) < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -901,7 +912,7 @@ def test_an_image_and_its_mirror_image_get_the_same_answer_together():
 
 def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
     base = replace(TINY, augmentation=("flip", "erase"))
-    experiment = imagenette.transforms(base)
+    experiment = imagenette.variants(imagenette.without(base))
     result = experiment.train(tmp_path)
     assert result.config == experiment.config
     augmentations = {
