@@ -118,6 +118,10 @@ def get(task: str, name: str) -> Run:
     run, config = runs.load(task, name), runs.as_read(experiment.config)
     if changed := _changes(run.config, config) + _missing(run.config, config):
         raise _stale(run, "; ".join(changed))
+    if run.seeds != list(experiment.seeds or run.seeds):
+        raise _stale(
+            run, f"its seeds are {run.seeds}, today's are {list(experiment.seeds)}"
+        )
     good = {file.sha256 for file in (experiment.data, *experiment.copies)}
     if (recorded := run.provenance.get("data_sha256")) not in good:
         raise _stale(

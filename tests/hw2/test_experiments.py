@@ -138,6 +138,7 @@ def experiment(**changes):
         score,
         lambda folder: train(config, folder, SEEDS[:1]),
         (COPY,),
+        SEEDS,
     )
 
 
@@ -400,6 +401,15 @@ def test_a_changed_hyper_parameter_makes_a_run_stale(
     assert main(["run", "toy/one"]) == 0
     assert "learning_rate was 0.1, now it is 0.2" in capsys.readouterr().out
     assert experiments.get("toy", "one").config["learning_rate"] == 0.2
+
+
+def test_other_seeds_make_a_run_stale(toy, recorded, monkeypatch):
+    other = replace(toy.experiment(), seeds=[7, 8, 9])
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", other)
+    with pytest.raises(
+        runs.RunError, match=r"one.json is stale: its seeds are .*, today's are \[7, 8"
+    ):
+        experiments.get("toy", "one")
 
 
 def test_changed_training_code_makes_a_run_stale(toy, recorded, monkeypatch):

@@ -11,6 +11,11 @@ from hw2.tasks import magic, magic_baselines
 
 
 @pytest.mark.parametrize("key", experiments.registry())
+def test_every_experiment_names_its_seeds(key):
+    assert experiments.registry()[key].seeds
+
+
+@pytest.mark.parametrize("key", experiments.registry())
 def test_every_experiment_is_recorded_whole_and_not_stale(key):
     assert experiments.outdated(key) == ""
 

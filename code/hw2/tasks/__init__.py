@@ -1,6 +1,6 @@
 """One module per experiment; each reads as the recipe, top to bottom."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Experiment:
     score: Callable[[Config, Curves, Answers], tuple[Summary, Curves]] | None = None
     once: Callable[[Path], Result] | None = None
     copies: tuple[DataFile, ...] = ()  # of the same data, that are as good
+    seeds: Sequence[int] = ()  # of today's code: a run of others is stale
 
 
 def check_epochs(epochs: int, curves: Curves) -> None:

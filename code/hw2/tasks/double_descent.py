@@ -704,6 +704,7 @@ def _networks(config: NetworkConfig) -> Experiment:
         evaluate=partial(evaluate_networks, SEEDS),
         score=score_networks,
         once=partial(train_networks, config, SEEDS[:1]),
+        seeds=SEEDS,
     )
 
 
@@ -716,6 +717,7 @@ EXPERIMENTS = {
         evaluate=partial(evaluate_features, SEEDS),
         score=score_features,
         once=partial(train_features, FEATURES, SEEDS[:1]),
+        seeds=SEEDS,
     ),
     "widths": _networks(WIDTHS),
     "samples": _networks(SAMPLES),

@@ -825,6 +825,7 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
         score_final,
         partial(run, seeds=SEEDS[:1]),
         (imagenette.OFFICIAL,),
+        SEEDS,
     )
 
 
@@ -1036,6 +1037,7 @@ def variants(configs: Mapping[str, Config]) -> Experiment:
         score=score_variants,
         once=partial(run, seeds=SEEDS[:1]),
         copies=(imagenette.OFFICIAL,),
+        seeds=SEEDS,
     )
 
 
@@ -1105,6 +1107,7 @@ EXPERIMENTS = {
         canary_of_transforms,
         evaluate_shown,
         copies=(imagenette.OFFICIAL,),
+        seeds=[SHOWN["seed"]],
     ),
     "constant": final(CONSTANT),
     "plain": final(PLAIN),

@@ -86,6 +86,7 @@ EXPERIMENTS = {
         canary=canary,
         score=score,
         once=partial(record, SEEDS[:1]),
+        seeds=SEEDS,
         copies=(OFFICIAL,),
     )
 }

@@ -224,6 +224,7 @@ EXPERIMENTS = {
         train=partial(_train, problem),
         canary=partial(_canary, problem),
         score=searching.score,
+        seeds=[searching.SEED],
     )
     for kind, problem in PROBLEMS.items()
 }

@@ -98,5 +98,6 @@ EXPERIMENTS = {
         canary=canary,
         score=score,
         once=partial(compare, SPLITS[:1]),
+        seeds=SPLITS,
     )
 }

@@ -98,5 +98,6 @@ EXPERIMENTS = {
         canary=magic.canary,
         score=score,
         once=partial(record, SEEDS[:1]),
+        seeds=SEEDS,
     )
 }

@@ -83,5 +83,6 @@ EXPERIMENTS = {
         train=_read,
         canary=lambda config: NETWORK.canary(config["start"]),
         score=searching.score,
+        seeds=[searching.SEED],
     )
 }
