@@ -71,7 +71,7 @@ def _labels_and_seals(only: str) -> list[str]:
     lines = expand(REPORT)
     broken = [
         message
-        for sentence, message in seals.broken(lines)
+        for sentence, message in seals.broken(seals.pages())
         if not only or section_of(sentence.where) == only
     ]
     return pdf_check.repeated_labels(lines) + pdf_check.unknown(lines) + broken
@@ -165,11 +165,11 @@ def _verify_claims(verdicts: list[Callable[[], Any]]) -> tuple[list[Any], list[s
 def seal() -> int:
     """Seal the wordings of the report as they are, and print what has changed."""
     from hw2 import seals
-    from hw2.paths import REPORT, ROOT
-    from qmdpdf.source import QmdError, expand
+    from hw2.paths import ROOT
+    from qmdpdf.source import QmdError
 
     try:
-        difference = seals.seal(expand(REPORT))
+        difference = seals.seal(seals.pages())
     except (OSError, QmdError, ValueError) as error:
         return _fail(error)
     for line in difference:

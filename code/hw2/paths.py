@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "report" / "hw2.qmd"
+NOTEBOOK = ROOT / "report" / "notebook" / "_notebook.qmd"
 FIGURES = ROOT / "figures"
 FONTS = ROOT / ".build" / "fonts"
 

@@ -1,58 +1,42 @@
-"""Wordings that no program can check, kept as they were when somebody read them.
+"""The words of the report and of the notebook, kept as they were when somebody read
+them.
 
-The statements of theorems, and sentences that state something that could be wrong
-(numbers in digits or words, comparisons, references, citations, inline expressions,
-captions) are *sealed*: `report/sealed.json` has them as they were read. A change shows
-until it is sealed anew with `make seal`, which shows the difference. A seal is no
-check, and earns no tick.
+Formulas are evaluated and claims are checked, but no program knows whether a sentence
+is true, or whether a chunk draws what its caption says. All of it is therefore
+*sealed*: `report/sealed.json` has every sentence, formula, and line of a chunk as it
+was read. A change shows until it is sealed anew with `make seal`, which shows the
+difference. A seal is no check, and earns no tick.
 """
 
 import difflib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hw2.formulas.collecting import COMMENT, OPTION, classified
-from hw2.paths import REPORT, write
+from hw2.formulas.collecting import COMMENT, classified
+from hw2.paths import NOTEBOOK, REPORT, write
 
 if TYPE_CHECKING:
     from qmdpdf.source import Line
 
 SEALED = REPORT.parent / "sealed.json"
 
-STATEMENT = re.compile(r"^:{3,}\s*\{#(?P<label>(?:thm|lem|cor|prp)-[\w-]+)")
-SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z@*`$(\[])")
-NUMBERS = (
-    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "twenty", "thirty", "fifty",
-    "sixty", "ninety", "hundred", "thousand", "million", "billion", "half", "halves",
-    "thirds", "quarter", "quarters", "fifth", "sixth", "seventh", "eighth", "tenth",
-    "tenths", "dozen", "twice", "thrice", "once", "percent", "double", "doubles",
-    "none", "zero",
-)  # fmt: skip
-COMPARISONS = (
-    "more", "less", "most", "least", "fewer", "fewest", "better", "best", "worse",
-    "worst", "larger", "largest", "smaller", "smallest", "higher", "highest", "lower",
-    "lowest", "faster", "slower", "easier", "hardest", "harder", "improve", "improved",
-    "improves", "rise", "rises", "rose", "fall", "falls", "fell", "grow", "grows",
-    "grew", "shrink", "shrinks", "gain", "gains", "lose", "loses", "lost", "win",
-    "wins", "beats", "above", "below", "left", "right", "before", "after", "later",
-    "earlier", "always", "never", "every", "only", "first", "last", "same", "equal",
-    "differs", "agree", "agrees", "not", "no", "without", "all", "any", "some", "each",
-    "positive", "negative", "depend", "depends", "independent", "correlated", "fixed",
-    "random", "constant", "symmetric", "orthogonal", "invertible", "injective",
-    "bounded", "finite", "infinite", "small", "large", "exact", "exactly", "because",
-    "therefore", "hence", "since", "so", "if", "implies", "vanishes", "unlike", "like",
-)  # fmt: skip
-WORDS = "|".join([*NUMBERS, *COMPARISONS])
-STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
+# a theorem is one piece, a displayed formula is another, a sentence a third
+PIECE = re.compile(
+    r"^:{3,}\s*\{#(?:thm|lem|cor|prp)-.*?^:{3,}\s*$"
+    r"|\$\$.+?\$\$(?:\s*\{#[^}]*\})?"
+    r"|(?:(?!\$\$|\n\s*\n|^:{3,}).)+?"
+    r"(?:[.!?:;](?=\s+[A-Z@*`$(\[])|(?=\$\$|\n\s*\n|^:{3,})|\Z)"
+    r"|^:{3,}[^\n]*",
+    re.DOTALL | re.MULTILINE,
+)
+STATEMENT = re.compile(r":{3,}\s*\{#(?P<label>(?:thm|lem|cor|prp)-[\w-]+)")
 # a macro may turn what a formula shows
-MACRO = r"\\(?:re)?newcommand|\\def\b|\\let\b"
-STATES = re.compile(rf"\d|@\w|`\{{python\}}|%|{MACRO}|\b(?:{WORDS})\b", re.IGNORECASE)
+MACRO = re.compile(r"\\(?:re)?newcommand|\\def\b|\\let\b")
 
 
 @dataclass(frozen=True)
@@ -65,85 +49,63 @@ class Sentence:
     label: str = ""  # of a theorem, whose statement it is
 
 
+def pages() -> "list[Line]":
+    """All lines of the report, then those of the notebook."""
+    from qmdpdf.source import expand
+
+    return expand(REPORT) + expand(NOTEBOOK)
+
+
 def sentences(lines: "Sequence[Line]") -> list[Sentence]:
-    """The statements, captions, and sentences of the report that state something."""
+    """Everything that the pages say, piece by piece: theorems, formulas, sentences, and
+    the lines of chunks; and the macros of the preamble.
+    """
     folder = lines[0].path.parent if lines else Path()
     return [
         Sentence(
             " ".join(text.split()),
             line.where,
             line.path.relative_to(folder).as_posix(),
-            label,
+            found["label"] if (found := STATEMENT.match(text)) else "",
         )
-        for text, line, label in (
-            *_statements(lines),
-            *_captions(lines),
-            *_stating(lines),
-            *_preamble(folder / "preamble.tex"),
-        )
+        for text, line in (*_pieces(lines), *_macros(folder / "preamble.tex"))
+        if text.strip(" `:\n")
     ]
 
 
-Found = Iterator[tuple[str, "Line", str]]  # with the label of a theorem
+Found = Iterator[tuple[str, "Line"]]
 
 
-def _statements(lines: "Sequence[Line]") -> "Found":
-    opened = None
-    text: list[str] = []
-    for line in lines:
-        if opened is None and (found := STATEMENT.match(line.text)):
-            opened, label, text = line, found["label"], [line.text]
-        elif opened is not None and re.match(r"^:{3,}\s*$", line.text):
-            yield " ".join(text), opened, label
-            opened = None
-        elif opened is not None:
-            text.append(line.text)
+def _pieces(lines: "Sequence[Line]") -> "Found":
+    for (code, _), group in groupby(
+        classified(lines), key=lambda item: (bool(item[0]), item[1].path)
+    ):
+        block = [line for _, line in group]
+        if code:
+            yield from ((line.text, line) for line in block)
+            continue
+        text = COMMENT.sub(
+            lambda match: re.sub(r"[^\n]", " ", match[0]),
+            "\n".join(line.text for line in block),
+        )
+        for piece in PIECE.finditer(text):
+            begins = piece.start() + len(piece[0]) - len(piece[0].lstrip())
+            yield piece[0], block[text.count("\n", 0, begins)]
 
 
-def _captions(lines: "Sequence[Line]") -> "Found":
-    for kind, line in classified(lines):
-        option = OPTION.match(line.text) if kind == "python" else None
-        if option and option["key"] in ("fig-cap", "tbl-cap", "fig-subcap"):
-            yield option["value"], line, ""
-        elif kind == "python" and "print(" in line.text:
-            said = " ".join(STRING.findall(line.text))
-            if STATES.search(re.sub(r"\{[^}]*\}", " ", said)):
-                yield line.text, line, ""
-
-
-def _preamble(file: Path) -> "Found":
-    """The lines of the preamble that define macros."""
+def _macros(preamble: Path) -> "Found":
     from qmdpdf.source import Line
 
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    text = preamble.read_text(encoding="utf-8") if preamble.is_file() else ""
     for number, line in enumerate(text.splitlines(), 1):
-        if re.search(MACRO, line):
-            yield line, Line(line, file, number), ""
+        if MACRO.search(line):
+            yield line, Line(line, preamble, number)
 
 
-def _stating(lines: "Sequence[Line]") -> "Found":
-    """The sentences of all paragraphs outside code and displayed formulas."""
-    shown = [
-        "" if kind or line.text.startswith((":::", "{{<")) else line.text
-        for kind, line in classified(lines)
-    ]
-    text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), "\n".join(shown))
-    text = re.sub(r"\$\$.*?\$\$", lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
-    row = 0
-    for paragraph in re.split(r"(\n\s*\n)", text):
-        at = row + len(paragraph) - len(paragraph.lstrip("\n"))
-        if paragraph.strip():
-            for sentence in SENTENCE.split(paragraph.strip()):
-                if STATES.search(re.sub(r"\$[^$]*\$", " ", sentence)):
-                    yield sentence, lines[min(at, len(lines) - 1)], ""
-                at += sentence.count("\n")
-        row += paragraph.count("\n")
-
-
-def _by_file(found: "Sequence[Sentence]") -> dict[str, list[str]]:
-    files: dict[str, list[str]] = {}
+def _by_file(found: Sequence[Sentence]) -> dict[str, list[Sentence]]:
+    files: dict[str, list[Sentence]] = {}
     for sentence in found:
-        files.setdefault(sentence.file, []).append(sentence.text)
+        files.setdefault(sentence.file, []).append(sentence)
     return files
 
 
@@ -158,40 +120,53 @@ def sealed(file: Path = SEALED) -> dict[str, list[str]]:
 
 
 def broken(lines: "Sequence[Line]", file: Path = SEALED) -> list[tuple[Sentence, str]]:
-    """The sentences that are not as they were sealed, each with a message; those that
-    are gone have no place but their file.
+    """What is not as it was sealed, each with a message: changed, new, moved, or
+    gone.
     """
-    found, kept = sentences(lines), sealed(file)
-    left = {name: Counter(texts) for name, texts in kept.items()}
-    messages = []
-    for sentence in found:
-        name = sentence.file
-        if left.get(name, Counter())[sentence.text] > 0:
-            left[name][sentence.text] -= 1
+    kept, now = sealed(file), _by_file(sentences(lines))
+    return [
+        fault
+        for name in sorted(kept.keys() | now.keys())
+        for fault in _differences(name, kept.get(name, []), now.get(name, []))
+    ]
+
+
+def _differences(
+    name: str, kept: list[str], now: list[Sentence]
+) -> Iterator[tuple[Sentence, str]]:
+    matcher = difflib.SequenceMatcher(
+        None, kept, [sentence.text for sentence in now], autojunk=False
+    )
+    for kind, i1, i2, j1, j2 in matcher.get_opcodes():
+        if kind == "equal":
             continue
-        near = difflib.get_close_matches(sentence.text, kept.get(name, ()), 1, 0.6)
-        was = f", it was sealed as: {near[0]}" if near else ""
-        messages.append(
-            (
+        old = kept[i1:i2]
+        for sentence in now[j1:j2]:
+            near = difflib.get_close_matches(sentence.text, old, 1, 0.6)
+            was = ""
+            if near:
+                old.remove(near[0])
+                was = f", it was sealed as: {near[0]}"
+            yield (
                 sentence,
                 f"{sentence.where}: not sealed: {sentence.text}{was}; read it against "
                 "what it states, then `make seal`",
             )
-        )
-    for name, texts in left.items():
-        for text, count in texts.items():
-            if count > 0:
-                gone = Sentence(text, f"{name}:1", name)
-                messages.append(
-                    (gone, f"{name}: sealed, but gone: {text}; `make seal`")
-                )
-    return messages
+        where = now[min(j1, len(now) - 1)].where if now else name
+        for text in old:
+            yield (
+                Sentence(text, where, name),
+                f"{where}: sealed, but gone: {text}; `make seal`",
+            )
 
 
 def seal(lines: "Sequence[Line]", file: Path = SEALED) -> list[str]:
     """Seal everything as it is now. Returns the difference, one line each."""
     old = [f"{name}: {text}" for name, texts in sealed(file).items() for text in texts]
-    files = _by_file(sentences(lines))
+    files = {
+        name: [sentence.text for sentence in found]
+        for name, found in _by_file(sentences(lines)).items()
+    }
     new = [f"{name}: {text}" for name, texts in files.items() for text in texts]
     text = json.dumps(files, indent=1, ensure_ascii=False) + "\n"
     write(file, text.encode())

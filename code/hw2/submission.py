@@ -30,12 +30,11 @@ from torch import Tensor
 
 from hw2 import data, experiments, runs, show
 from hw2.data import DataError, imagenette
-from hw2.paths import REPORT, ROOT, write
+from hw2.paths import NOTEBOOK, REPORT, ROOT, write
 from qmdpdf.execute import execute
 from qmdpdf.source import Document, expand, read
 
 COURSE = "ece046211_hw2"
-NOTEBOOK = ROOT / "report" / "notebook" / "_notebook.qmd"
 CHECKPOINTS = ROOT / ".build" / "checkpoints" / "submission"
 FOLDED = {
     "jupyter": {"source_hidden": True, "outputs_hidden": True},

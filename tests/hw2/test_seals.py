@@ -1,11 +1,10 @@
-"""Seals: what counts as stating something, and that any change of it shows."""
+"""Seals: any change of what the pages say shows, once, at its place."""
 
 import json
 
 import pytest
 
 from hw2 import seals
-from hw2.paths import REPORT
 from qmdpdf.source import expand
 
 PAGE = """\
@@ -19,7 +18,17 @@ Let $x$ be injective. Then it falls.
 :::
 
 ::: {.proof}
-The first is @eq-a.
+The first is @eq-a:
+
+$$
+x = y \\\\
+\\text{a. B}
+$$ {#eq-a}
+
+<!-- nobody
+reads this -->
+
+which is a chain.
 :::
 
 A result is `{python} run.test`, and this is by @author.
@@ -27,7 +36,7 @@ A result is `{python} run.test`, and this is by @author.
 ```{python}
 #| fig-cap: "Left: one thing. Right: another."
 print(f"reached 91 {x:.2f}")
-y = 17
+y = draw(sigma=2.0)
 ```
 """
 
@@ -46,20 +55,36 @@ def file(page, tmp_path):
     return file
 
 
-def test_what_states_something_is_sealed(page):
+def test_all_that_a_page_says_is_sealed_in_its_order(page):
     texts = [sentence.text for sentence in seals.sentences(expand(page))]
     assert texts == [
-        '::: {#thm-one name="A theorem"} Let $x$ be injective. Then it falls.',
-        '"Left: one thing. Right: another."',
-        'print(f"reached 91 {x:.2f}")',
         "# A title with 3 words",
+        "These words say nothing about anything.",
         "The network reaches a better result, see @fig-one.",
         "Eight of them are wrong.",
-        "Let $x$ be injective.",
-        "Then it falls.",
-        "The first is @eq-a.",
+        '::: {#thm-one name="A theorem"} Let $x$ be injective. Then it falls. :::',
+        "::: {.proof}",
+        "The first is @eq-a:",
+        "$$ x = y \\\\ \\text{a. B} $$ {#eq-a}",
+        "which is a chain.",
         "A result is `{python} run.test`, and this is by @author.",
+        "```{python}",
+        '#| fig-cap: "Left: one thing. Right: another."',
+        'print(f"reached 91 {x:.2f}")',
+        "y = draw(sigma=2.0)",
     ]
+
+
+def test_each_piece_has_the_line_where_it_begins(page):
+    lines = PAGE.splitlines()
+    for sentence in seals.sentences(expand(page)):
+        number = int(sentence.where.rsplit(":", 1)[1])
+        assert sentence.text.split()[0] in lines[number - 1]
+
+
+def test_a_theorem_is_one_piece_with_its_label(page):
+    labels = [s.label for s in seals.sentences(expand(page)) if s.label]
+    assert labels == ["thm-one"]
 
 
 def test_nothing_is_broken_after_sealing(page, file):
@@ -81,12 +106,20 @@ def test_nothing_is_broken_after_sealing(page, file):
         ("Left: one", "Right: one"),
         ("reached 91", "reached 92"),
         ("a better result", "a worse result"),
+        ("say nothing", "say everything"),
+        ("sigma=2.0", "sigma=1.0"),
+        ("x = y", "x = z"),
+        ("a chain", "a ring"),
+        ('name="A theorem"', 'name="A lemma"'),
     ],
 )
 def test_a_change_shows_at_its_place_until_it_is_sealed(page, file, old, new):
     page.write_text(PAGE.replace(old, new))
     messages = [message for _, message in seals.broken(expand(page), file)]
-    assert any(new in message and "make seal" in message for message in messages)
+    assert len(messages) == 1
+    assert new in messages[0]
+    assert "make seal" in messages[0]
+    assert old in messages[0].split("it was sealed as")[1]
     difference = seals.seal(expand(page), file)
     assert any(line.startswith("+") and new in line for line in difference)
     assert seals.broken(expand(page), file) == []
@@ -102,8 +135,18 @@ def test_a_macro_that_turns_formulas_shows(page, file):
     ]
 
 
-def test_words_that_state_nothing_may_change(page, file):
-    page.write_text(PAGE.replace("These words say", "Others tell you"))
+def test_a_change_of_order_shows(page, file):
+    first, second = "Eight of them are wrong.", "The network reaches"
+    page.write_text(PAGE.replace(f"{first}\n", "").replace(second, f"{first} {second}"))
+    messages = [message for _, message in seals.broken(expand(page), file)]
+    assert len(messages) == 2
+    assert all(first in message or second in message for message in messages)
+
+
+def test_line_breaks_and_comments_may_change(page, file):
+    page.write_text(
+        PAGE.replace("These words say", "These\nwords  say").replace("reads this", "d")
+    )
     assert seals.broken(expand(page), file) == []
 
 
@@ -111,6 +154,7 @@ def test_a_sentence_that_is_gone_shows(page, file):
     page.write_text(PAGE.replace("Eight of them are wrong.", ""))
     messages = [message for _, message in seals.broken(expand(page), file)]
     assert len(messages) == 1
+    assert "page.qmd:" in messages[0]
     assert "gone: Eight of them are wrong." in messages[0]
 
 
@@ -126,4 +170,4 @@ def test_the_file_is_text_that_can_be_read(file):
 
 @pytest.mark.skipif(not seals.SEALED.is_file(), reason="nothing is sealed yet")
 def test_the_report_is_as_it_was_sealed():
-    assert [message for _, message in seals.broken(expand(REPORT))] == []
+    assert [message for _, message in seals.broken(seals.pages())] == []

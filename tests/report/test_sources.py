@@ -8,8 +8,7 @@ import pytest
 
 from hw2 import claims, pages, pdf_check
 from hw2.formulas.collecting import classified
-from hw2.paths import REPORT
-from hw2.submission import NOTEBOOK
+from hw2.paths import NOTEBOOK, REPORT
 from qmdpdf.source import Line, expand
 
 # decimals, percentages, numbers with thousands separators, powers of ten: what results
