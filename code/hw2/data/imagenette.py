@@ -12,9 +12,10 @@ import io
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -150,8 +151,8 @@ def split(labels: Tensor, seed: int = 211) -> tuple[Tensor, Tensor]:
 
 
 def _load(file: DataFile) -> Imagenette:
-    cache = data.folder() / f"{PurePosixPath(file.name).stem}-{SIDE}px.safetensors"
-    if cache.is_file() and (found := _read(cache, file)):
+    cached = data.folder() / f"{PurePosixPath(file.name).stem}-{SIDE}px.safetensors"
+    if cached.is_file() and (found := _read(cached, file)):
         return found
     parts = decode(data.locate(file))
     for part, expected in COUNTS.items():
@@ -163,49 +164,8 @@ def _load(file: DataFile) -> Imagenette:
     found = Imagenette(
         parts["train"], parts["val"], file, digest(parts["train"], parts["val"])
     )
-    _write(cache, found)
+    _write(cached, found)
     return found
-
-
-def decode(archive: Path) -> dict[str, Images]:
-    """The images of the folders train/ and val/ of an archive, in as many threads as
-    there are cores.
-
-    Raises DataError for an archive that is truncated or holds what it should not, and
-    names an image that is damaged.
-    """
-
-    def pixels(member: tuple[str, bytes]) -> tuple[str, np.ndarray]:
-        try:
-            return member[0], resize(member[1])
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-        ) as error:  # what PIL raises for bad content
-            raise DataError(
-                f"{archive}: {member[0]} is no good image ({error}); {_REMEDY}"
-            ) from None
-
-    with ThreadPoolExecutor() as pool:  # PIL decodes and resizes without Python's lock
-        found = pool.map(pixels, members(archive))
-        images = dict(
-            tqdm(
-                found, "decoding images", sum(COUNTS.values()), unit="img", disable=None
-            )
-        )
-    parts = {}
-    for part in COUNTS:
-        names = sorted(name for name in images if name.split("/")[1] == part)
-        if not names:
-            raise DataError(f"{archive} has no image in {part}/; {_REMEDY}")
-        labels = torch.tensor(
-            [list(CLASSES).index(name.split("/")[2]) for name in names]
-        )
-        parts[part] = Images(
-            torch.from_numpy(np.stack([images[name] for name in names])), labels
-        )
-    return parts
 
 
 def resize(content: bytes) -> np.ndarray:
@@ -217,6 +177,68 @@ def resize(content: bytes) -> np.ndarray:
             raise ValueError(f"{image.width} x {image.height} pixels")
         small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def decode(
+    archive: Path,
+    convert: Callable[[bytes], np.ndarray] = resize,
+    parts: Sequence[str] = tuple(COUNTS),
+) -> dict[str, Images]:
+    """The images of the folders train/ and val/ of an archive, or of one of them, each
+    as `convert` makes it of its file, in as many threads as there are cores.
+
+    Raises DataError for an archive that is truncated or holds what it should not, and
+    names an image that is damaged.
+    """
+
+    def pixels(member: tuple[str, bytes]) -> tuple[str, np.ndarray]:
+        try:
+            return member[0], convert(member[1])
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+        ) as error:  # what PIL raises for bad content
+            raise DataError(
+                f"{archive}: {member[0]} is no good image ({error}); {_REMEDY}"
+            ) from None
+
+    with ThreadPoolExecutor() as pool:  # PIL decodes and resizes without Python's lock
+        wanted = (item for item in members(archive) if item[0].split("/")[1] in parts)
+        total = sum(COUNTS[part] for part in parts)
+        found = pool.map(pixels, wanted)
+        images = dict(tqdm(found, "decoding images", total, unit="img", disable=None))
+    decoded = {}
+    for part in parts:
+        names = sorted(name for name in images if name.split("/")[1] == part)
+        if not names:
+            raise DataError(f"{archive} has no image in {part}/; {_REMEDY}")
+        labels = torch.tensor(
+            [list(CLASSES).index(name.split("/")[2]) for name in names]
+        )
+        decoded[part] = Images(
+            torch.from_numpy(np.stack([images[name] for name in names])), labels
+        )
+    return decoded
+
+
+@cache
+def encoded(quality: int, side: int = 160) -> Tensor:
+    """The test images (N, 3, 64, 64) of `FILE` as they are where each was saved once
+    more before, as a JPEG of `side` pixels and this quality: about what another copy
+    of the same photographs has. Raises DataError.
+    """
+
+    def convert(content: bytes) -> np.ndarray:
+        copied = io.BytesIO()
+        with Image.open(io.BytesIO(content)) as image:
+            square = image.convert("RGB").resize(
+                (side, side), Image.Resampling.BILINEAR
+            )
+        square.save(copied, "JPEG", quality=quality)
+        return resize(copied.getvalue())
+
+    return decode(data.locate(FILE), convert, ["val"])["val"].images
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:

@@ -740,6 +740,7 @@ CONTROLS = {
 }
 NOISE, DRAWS = (0.005, 0.01, 0.05), 3  # the assignment's levels
 NOISE_GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+ENCODED = (95, 75)  # qualities of JPEG, at which test images are saved once more
 SHOWN = {"seed": SEEDS[0], "examples": 5}  # which and how many training images
 MISTAKES = 24  # images that the report shows
 
@@ -840,7 +841,8 @@ def evaluate_final(
     For each seed: its `classes` (N) with their probabilities, `confidence`, and the
     logarithm of that of the true class, `truth`; the classes of an image and its mirror
     image together; which answers in noise are right, for so many draws (None: for all,
-    and for all levels of NOISE_GRID). Of the first seed the `mistakes`.
+    and for all levels of NOISE_GRID, and for the images as they are when they are
+    `encoded` once more, where they can be). Of the first seed the `mistakes`.
     """
     data = load(training.pick_device())
     test, labels = data.test, data.test.labels.cpu()
@@ -866,6 +868,8 @@ def evaluate_final(
         for level, draw in noises(draws):
             right = right_in_noise(network, test, level, draw)
             mine[f"noise.{level:g}.{draw}{BITS}"] = pack(right)
+        if draws is None and data.archive == imagenette.FILE:
+            mine |= right_when_encoded(network, labels)
         found |= {f"{seed}.{name}": value for name, value in mine.items()}
         if seed == SEEDS[0]:
             found |= mistakes(logits, test)
@@ -880,6 +884,17 @@ def noises(draws: int | None) -> list[tuple[float, int]]:
     if draws is not None:
         return [(level, draw) for level, draw in found if draw < draws]
     return found + [(level, 0) for level in NOISE_GRID if level not in (0, *NOISE)]
+
+
+def right_when_encoded(network: nn.Module, labels: Tensor) -> dict[str, Tensor]:
+    """Which answers to the test images are right at each quality of ENCODED."""
+    device = next(network.parameters()).device
+    return {
+        f"encoded.{quality}{BITS}": pack(
+            predict(network, imagenette.encoded(quality).to(device)).argmax(1) == labels
+        )
+        for quality in ENCODED
+    }
 
 
 def score_final(
@@ -918,6 +933,10 @@ def score_final(
                 f"noise_{level:g}": fmean(draws),
                 f"noise_{level:g}_std": stdev(draws),
             }
+        for quality in ENCODED:
+            if (bits := answers.get(f"{seed}.encoded.{quality}{BITS}")) is not None:
+                right = unpack(bits, len(labels))
+                numbers[f"encoded_{quality}"] = accuracy(right)
         for name, number in numbers.items():
             summary.setdefault(name, []).append(number)
         found["confusion"].append(confusion(classes, labels).flatten().tolist())

@@ -106,6 +106,29 @@ def test_images_are_what_torchvision_makes_of_them(tmp_path, mode):
         assert found[part].labels.tolist() == list(labels)
 
 
+def test_images_that_are_encoded_once_more_are_about_the_same(publish):
+    publish(pack(images()))
+    imagenette.encoded.cache_clear()
+    test, away = imagenette.load().test.images.float(), []
+    for quality in (95, 40):
+        found = imagenette.encoded(quality)
+        assert found.dtype == torch.uint8
+        assert found.shape == test.shape
+        away.append((found - test).abs().mean().item())
+    assert 0 < away[0] < away[1] < 10
+    # the same as by hand, for the one of the last class
+    name = f"set/val/{FOLDERS[-1]}/0.JPEG"
+    square = Image.open(io.BytesIO(images()[name])).convert("RGB")
+    buffer = io.BytesIO()
+    square.resize((160, 160), Image.Resampling.BILINEAR).save(
+        buffer, "JPEG", quality=95
+    )
+    small = Image.open(buffer).resize((64, 64), Image.Resampling.BILINEAR)
+    last = imagenette.encoded(95)[-1].permute(1, 2, 0)
+    assert np.array_equal(last.numpy(), np.asarray(small))
+    imagenette.encoded.cache_clear()
+
+
 def test_the_classes_are_those_of_torchvision_in_the_order_of_the_assignment():
     from torchvision.datasets import Imagenette
 

@@ -675,11 +675,18 @@ def test_the_most_confident_mistakes_are_wrong_and_confident(monkeypatch):
 # --- experiments ---
 
 
+def coarse(quality):
+    """The test images with few levels, in place of such an encoding."""
+    levels = {95: 4, 75: 128}[quality]
+    return imagenette.imagenette.load().test.images // levels * levels
+
+
 @pytest.fixture
 def small(monkeypatch):
     """Shapes instead of the data, two seeds."""
     data = Imagenette(shapes(100), shapes(40, seed=1), imagenette.imagenette.FILE, "")
     monkeypatch.setattr(imagenette.imagenette, "load", lambda: data)
+    monkeypatch.setattr(imagenette.imagenette, "encoded", coarse)
     monkeypatch.setattr(imagenette, "SEEDS", [1, 2])
     monkeypatch.setattr(imagenette, "MISTAKES", 4)
 
@@ -719,6 +726,18 @@ def test_the_recorded_weights_give_the_recorded_answers(small, tmp_path, capsys)
         assert np.trace(np.reshape(matrix, (10, 10))) / 40 == share
         assert np.sum(matrix) == 40
     assert [curve[0] for curve in curves["noise_accuracy"]] == accuracy
+    test = imagenette.load(training.pick_device()).test
+    network = Network(TINY, shapes(100).images)
+    network.load_state_dict(
+        {
+            name.removeprefix("network.2."): value
+            for name, value in result.weights.items()
+            if name.startswith("network.2.")
+        }
+    )
+    for quality in imagenette.ENCODED:
+        again = imagenette.accuracy_of(network, replace(test, images=coarse(quality)))
+        assert summary[f"encoded_{quality}"][1] == again
     assert {len(curve) for curve in result.curves["validation_loss"]} == {TINY.epochs}
     assert summary["validation_accuracy"] == [
         curve[-1] for curve in result.curves["validation_accuracy"]
