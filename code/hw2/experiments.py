@@ -122,6 +122,10 @@ def get(task: str, name: str) -> Run:
         raise _stale(
             run, f"its seeds are {run.seeds}, today's are {list(experiment.seeds)}"
         )
+    if experiment.base and run.provenance.get("base_sha256") not in _base(experiment):
+        raise _stale(
+            run, f"the weights of {experiment.base}, its first, are others now"
+        )
     good = {file.sha256 for file in (experiment.data, *experiment.copies)}
     if (recorded := run.provenance.get("data_sha256")) not in good:
         raise _stale(
@@ -201,10 +205,13 @@ def record(key: str, fresh: bool = False) -> Run:
     experiment = _experiment(key)
     task, name = key.split("/")
     config, folder = runs.as_read(experiment.config), CHECKPOINTS / task / name
+    base = _base(experiment)
     canary, provenance = (
         _canary(experiment, config),
         runs.provenance(experiment.data.sha256),
     )
+    if base:
+        provenance["base_sha256"] = next(iter(base))
     with training.processes():
         first, seconds = training.rank() == 0, 0.0
         if first:
@@ -215,7 +222,7 @@ def record(key: str, fresh: bool = False) -> Run:
             )
         _wait_for_all()
         start = time.perf_counter()
-        result = experiment.train(folder)
+        result = experiment.train(folder, *base.values())
         seconds += time.perf_counter() - start
         if changed := _changes(config, runs.as_read(result.config)) or _changes(
             runs.as_read(result.config), config
@@ -329,7 +336,7 @@ def repeat(key: str, checkpoints: Path) -> list[Repeated]:
     if not experiment.once:
         raise RunError(f"{key} cannot be trained for one seed")
     checkpoints.mkdir(parents=True, exist_ok=True)
-    result = experiment.once(checkpoints)
+    result = experiment.once(checkpoints, *_base(experiment).values())
     summary, _ = (
         experiment.score(run.config, result.curves, result.answers)
         if experiment.score
@@ -411,6 +418,16 @@ def _stale(run: Run, reason: str) -> RunError:
         f"{run.file} is stale: {reason}; train it again with `make experiments`, or "
         "undo the change"
     )
+
+
+def _base(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """The recorded weights that an experiment goes on from, by their digest; nothing
+    for one that begins anew.
+    """
+    if not experiment.base:
+        return {}
+    run = get(*experiment.base.split("/"))
+    return {run.provenance["weights_sha256"]: _weights(run)}
 
 
 def _weights(run: Run) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import safetensors.torch
@@ -410,6 +411,50 @@ def test_other_seeds_make_a_run_stale(toy, recorded, monkeypatch):
         runs.RunError, match=r"one.json is stale: its seeds are .*, today's are \[7, 8"
     ):
         experiments.get("toy", "one")
+
+
+@pytest.fixture
+def further(toy, recorded, monkeypatch):
+    """An experiment whose training goes on from the weights of the first."""
+    given = []
+
+    def train(folder, base, seeds=(1, 2)):
+        given.append(base)
+        return toy.train(toy.CONFIG, folder, list(seeds))
+
+    further = replace(
+        toy.experiment(),
+        train=train,
+        once=partial(train, seeds=(1,)),
+        base="toy/one",
+    )
+    monkeypatch.setitem(toy.EXPERIMENTS, "two", further)
+    return given
+
+
+def test_a_training_goes_on_from_the_recorded_weights_of_another(
+    toy, recorded, further, tmp_path
+):
+    run = experiments.record("toy/two", fresh=True)
+    weights = runs.load_weights(recorded)
+    assert further[0].keys() == weights.keys()
+    assert all(torch.equal(further[0][name], weights[name]) for name in weights)
+    assert run.provenance["base_sha256"] == recorded.provenance["weights_sha256"]
+    assert experiments.get("toy", "two").summary == run.summary
+    assert all(item.holds for item in experiments.repeat("toy/two", tmp_path / "again"))
+    assert len(further) == 2
+
+
+def test_other_weights_of_the_first_make_what_went_on_from_them_stale(
+    toy, recorded, further
+):
+    experiments.record("toy/two", fresh=True)
+    weights = {n: v + 0.001 for n, v in runs.load_weights(recorded).items()}
+    runs.save(runs.load("toy", "one"), weights, runs.load_answers(recorded))
+    with pytest.raises(
+        runs.RunError, match=r"two.json is stale: the weights of toy/on"
+    ):
+        experiments.get("toy", "two")
 
 
 def test_changed_training_code_makes_a_run_stale(toy, recorded, monkeypatch):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,16 +50,19 @@ class Experiment:
 
     config: Config
     data: DataFile
-    train: Callable[[Path], Result]
+    train: Callable[..., Result]
     canary: Callable[[Config], list[float]]
     evaluate: (
         Callable[[Config, Answers, int | None], tuple[dict[str, Tensor], DataFile]]
         | None
     ) = None
     score: Callable[[Config, Curves, Answers], tuple[Summary, Curves]] | None = None
-    once: Callable[[Path], Result] | None = None
+    once: Callable[..., Result] | None = None
     copies: tuple[DataFile, ...] = ()  # of the same data, that are as good
     seeds: Sequence[int] = ()  # of today's code: a run of others is stale
+    # the key of the experiment whose recorded weights the training goes on from, which
+    # `train` and `once` get besides the folder
+    base: str = ""
 
 
 def check_epochs(epochs: int, curves: Curves) -> None:

@@ -22,6 +22,7 @@ import kornia.augmentation as K
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import save
 from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy, interpolate, one_hot
 from torch.nn.parallel import DistributedDataParallel
@@ -444,9 +445,11 @@ def reseed(*numbers: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def build(config: Config, seed: int, data: Images) -> training.State[nn.ModuleDict]:
+def build(
+    config: Config, seed: int, data: Images, start: Mapping[str, Tensor] | None = None
+) -> training.State[nn.ModuleDict]:
     """Network, average of its weights, optimizer and schedule, on the device of the
-    data.
+    data; with the weights of `start` where there are such.
 
     Raises ValueError where the data are less than a batch, or a batch cannot be shared
     out between the processes.
@@ -462,7 +465,10 @@ def build(config: Config, seed: int, data: Images) -> training.State[nn.ModuleDi
             f"{config.batch_size}; change either"
         )
     reseed(seed)
-    network = Network(config, data.images).to(data.images.device)
+    network = Network(config, data.images)
+    if start is not None:
+        network.load_state_dict(start)
+    network = network.to(data.images.device)
     network = network.to(memory_format=torch.channels_last)
     model = nn.ModuleDict(
         {"network": network, "average": copy.deepcopy(network).requires_grad_(False)}
@@ -534,7 +540,11 @@ def step(
 
 
 def trainer(
-    config: Config, seed: int, data: Images, validation: Images | None = None
+    config: Config,
+    seed: int,
+    data: Images,
+    validation: Images | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> tuple[training.State[nn.ModuleDict], Callable[[], dict[str, float]]]:
     """A new training on the device of the data, and what trains one epoch of it and
     returns its numbers.
@@ -543,7 +553,7 @@ def trainer(
     on), and `validation_loss` and `validation_accuracy` where there are such images.
     """
     device, precision = data.images.device, compute_type(data.images.device)
-    state = build(config, seed, data)
+    state = build(config, seed, data, start)
     network = state.model["network"]
     forward: Callable[..., Tensor] = network
     augment = Augmentation(config.augmentation).to(device)
@@ -605,19 +615,19 @@ def train(
     data: Images,
     validation: Images | None = None,
     checkpoints: Path | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> tuple[nn.Module, dict[str, list[float]]]:
-    """Train a network on the device of the data. Returns it with its averaged weights,
-    and its curves over the epochs.
+    """Train a network on the device of the data, from the weights of `start` if there
+    are such. Returns it with its averaged weights, and its curves over the epochs.
 
     With a folder for checkpoints, a killed training resumes. In processes that torchrun
     started, all train this one network. Raises TrainingError where the memory is too
     small.
     """
     with _memory_remedy(config, data.images.device):
-        state, epoch = trainer(config, seed, data, validation)
-        checkpoint = (
-            checkpoints and checkpoints / f"{_digest(config, seed, data)}.safetensors"
-        )
+        state, epoch = trainer(config, seed, data, validation, start)
+        name = f"{_digest(config, seed, data, start)}.safetensors"
+        checkpoint = checkpoints and checkpoints / name
         curves = training.fit(state, config.epochs, epoch, checkpoint, f"seed {seed}")
     return state.model["average"], curves
 
@@ -653,11 +663,13 @@ def _bar(images: int) -> tqdm:
     )
 
 
-def _digest(config: Config, seed: int, data: Images) -> str:
+def _digest(
+    config: Config, seed: int, data: Images, start: Mapping[str, Tensor] | None
+) -> str:
     """Names the checkpoint of one training among all others."""
-    content = json.dumps(
-        [asdict(config), seed, imagenette.digest(data.to(torch.device("cpu")))]
-    )
+    images = imagenette.digest(data.to(torch.device("cpu")))
+    begun = [hashlib.sha256(save(dict(start))).hexdigest()] if start else []
+    content = json.dumps([asdict(config), seed, images, *begun])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -731,13 +743,15 @@ AUGMENTED = replace(
     branch_dropout=0.0,
 )
 LONG = replace(AUGMENTED, epochs=60)
-# bears noise: twice the assignment's largest level, on every second image
-NOISY = replace(AUGMENTED, augmentation=(*AUGMENTED.augmentation, "noise"))
-# what else could be behind the gain of augmentation: fewer epochs, less regularization
-CONTROLS = {
-    "augmentation alone": replace(PLAIN, augmentation=AUGMENTED.augmentation),
-    "epochs alone": replace(PLAIN, epochs=LONG.epochs),
-}
+# a few more epochs of AUGMENTED, in which every second image has twice the assignment's
+# largest noise
+NOISY = replace(
+    AUGMENTED,
+    augmentation=(*AUGMENTED.augmentation, "noise"),
+    sides=(SIDE,),
+    epochs=4,
+    learning_rate=0.02,
+)
 NOISE, DRAWS = (0.005, 0.01, 0.05), 3  # the assignment's levels
 NOISE_GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 ENCODED = (95, 75)  # qualities of JPEG, at which test images are saved once more
@@ -827,6 +841,44 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
         partial(run, seeds=SEEDS[:1]),
         (imagenette.OFFICIAL,),
         SEEDS,
+    )
+
+
+def harden(
+    checkpoints: Path,
+    base: Mapping[str, Tensor],
+    seeds: Sequence[int] | None = None,
+    config: Config = NOISY,
+) -> Result:
+    """Train the recorded networks further, on all training images: curves of that, and
+    the answers to the test images after it.
+    """
+    data, seeds = load(training.pick_device()), seeds or SEEDS
+    curves: Curves = {}
+    weights: dict[str, Tensor] = {}
+    for seed in seeds:
+        prefix = f"network.{seed}."
+        start = {
+            name.removeprefix(prefix): value.float()
+            for name, value in base.items()
+            if name.startswith(prefix)
+        }
+        network, found = train(
+            config, seed, data.train, checkpoints=checkpoints, start=start
+        )
+        for name, curve in found.items():
+            curves.setdefault(name, []).append(curve)
+        for name, value in network.state_dict().items():
+            weights[prefix + name] = value.half()
+    answers, _ = evaluate_final(asdict(config), weights, None)
+    answers = {
+        name: value
+        for name, value in answers.items()
+        if not name.startswith("mistakes.")
+    }
+    device = data.train.images.device
+    return Result(
+        asdict(config), list(seeds), curves, {}, weights, device, answers, data.archive
     )
 
 
@@ -944,9 +996,8 @@ def score_final(
         found["noise_accuracy"].append(
             [noisy(seed, level, 0) if level else clean for level in NOISE_GRID]
         )
-    summary["validation_accuracy"] = [
-        curve[-1] for curve in curves["validation_accuracy"]
-    ]
+    for name in curves.keys() & {"validation_accuracy"}:
+        summary[name] = [curve[-1] for curve in curves[name]]
     return summary, found
 
 
@@ -1133,6 +1184,16 @@ EXPERIMENTS = {
     "augmented": final(AUGMENTED),
     "transforms": variants(without(AUGMENTED)),
     "long": final(LONG, mirrored=True),
-    "noise": final(NOISY),
-    "controls": variants(CONTROLS),
+    "noise": Experiment(
+        asdict(NOISY),
+        imagenette.FILE,
+        harden,
+        canary,
+        evaluate_final,
+        score_final,
+        partial(harden, seeds=SEEDS[:1]),
+        (imagenette.OFFICIAL,),
+        SEEDS,
+        "imagenette/augmented",
+    ),
 }

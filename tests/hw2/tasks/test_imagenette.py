@@ -791,6 +791,26 @@ def test_mirror_images_are_heard_where_asked(small, tmp_path):
     assert len(summary["test_accuracy_mirrored"]) == 2
 
 
+def test_networks_are_trained_further_from_their_recorded_weights(small, tmp_path):
+    base = imagenette.final(TINY).train(tmp_path / "base")
+    still = replace(TINY, epochs=3, learning_rate=1e-9, weight_decay=0.0)
+    same = imagenette.harden(tmp_path, base.weights, config=still)
+    for name in ("1.classes", "2.classes"):
+        assert torch.equal(same.answers[name], base.answers[name])
+    assert same.weights.keys() == {n for n in base.weights if "network." in n}
+    noisy = replace(TINY, augmentation=("noise",))
+    result = imagenette.harden(tmp_path, base.weights, config=noisy)
+    assert result.config == asdict(noisy)
+    assert {len(curve) for curve in result.curves["train_loss"]} == {TINY.epochs}
+    assert not any("validation" in name for name in result.curves)
+    name = "network.1.head.3.weight"
+    assert not torch.equal(result.weights[name], base.weights[name])
+    summary, _ = imagenette.score_final(asdict(noisy), result.curves, result.answers)
+    assert len(summary["noise_0.05"]) == 2
+    alone = imagenette.harden(tmp_path / "b", base.weights, [1], noisy)
+    assert torch.equal(alone.weights[name], result.weights[name])
+
+
 def test_a_seed_that_is_trained_alone_gives_what_it_gives_beside_others(
     small, tmp_path
 ):
