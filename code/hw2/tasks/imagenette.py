@@ -668,7 +668,10 @@ def _digest(
 ) -> str:
     """Names the checkpoint of one training among all others."""
     images = imagenette.digest(data.to(torch.device("cpu")))
-    begun = [hashlib.sha256(save(dict(start))).hexdigest()] if start else []
+    begun = []
+    if start:
+        weights = save({name: value.contiguous() for name, value in start.items()})
+        begun = [hashlib.sha256(weights).hexdigest()]
     content = json.dumps([asdict(config), seed, images, *begun])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

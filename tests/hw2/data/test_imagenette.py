@@ -5,6 +5,7 @@ and what is kept.
 import hashlib
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -319,6 +320,22 @@ def test_a_damaged_cache_is_made_again(monkeypatch, places, publish, damage):
     assert imagenette.load().digest == first.digest
     monkeypatch.setattr(imagenette, "decode", None)
     assert imagenette.load().digest == first.digest
+
+
+def test_a_cache_that_fits_itself_but_not_the_archive_is_made_again(
+    monkeypatch, places, publish
+):
+    file = publish(pack(images()))
+    honest = imagenette.load()
+    monkeypatch.setattr(imagenette, "DECODED", {file.sha256: honest.digest})
+    turned = replace(honest.test, images=honest.test.images.flip(3))
+    (cache,) = (places / "data").iterdir()
+    imagenette._write(
+        cache,
+        honest._replace(test=turned, digest=imagenette.digest(honest.train, turned)),
+    )
+    assert torch.equal(imagenette.load().test.images, honest.test.images)
+    assert imagenette.load().digest == honest.digest
 
 
 def test_the_cache_of_another_archive_is_not_taken(publish):
