@@ -228,7 +228,7 @@ def test_a_study_of_another_search_is_refused(tmp_path):
 
 
 def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
-    curves, _ = searching.record(TOY, reference)
+    curves = searching.record(TOY, reference)
     summary, _ = searching.score(TOY.config(), curves, {})
     trials = reference.trials
     folds = [len(trial.intermediate_values) for trial in trials]
@@ -255,7 +255,7 @@ def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
     ],
 )
 def test_edited_trials_are_no_record(reference, name, message):
-    curves, _ = searching.record(TOY, reference)
+    curves = searching.record(TOY, reference)
     values = curves[name][0]
     changed = [values[0] + 0.01, *values[1:]] if "acc" in name else values[:-1]
     with pytest.raises(ValueError, match=message):
@@ -263,11 +263,27 @@ def test_edited_trials_are_no_record(reference, name, message):
 
 
 def test_importance_is_that_of_what_matters(reference):
-    summary = searching.record(TOY, reference)[1]
-    share = {name: summary[f"importance_{name}"] for name in TOY.space}
+    curves = searching.record(TOY, reference)
+    share = searching.importance(TOY.config(), curves)
+    assert set(share) <= set(TOY.space)
     assert sum(share.values()) == pytest.approx(1)
     assert share["idle"] == min(share.values()) < 0.1
-    assert summary == searching.record(TOY, reference)[1]
+    assert share == searching.importance(TOY.config(), curves)
+
+
+def test_importance_does_not_count_trials_that_were_given_up(reference):
+    config, curves = TOY.config(), searching.record(TOY, reference)
+    complete = searching.completed(config, curves)
+    assert 0 < len(complete) < len(curves["folds"][0])
+    accuracy = [
+        value if place in complete else 0.0
+        for place, value in enumerate(curves["accuracy"][0])
+    ]
+    changed = curves | {"accuracy": [accuracy]}
+    assert searching.importance(config, changed) == searching.importance(config, curves)
+    best = searching.best_trial(config, curves)
+    same = curves | {"x": [[curves["x"][0][best]] * len(accuracy)]}
+    assert "x" not in searching.importance(config, same)
 
 
 def test_an_unfinished_study_is_no_record(tmp_path):

@@ -33,7 +33,7 @@ def features(run: Run, before: str = "raw", after: str = "quantile") -> Figure:
     """Density of each feature per class on the training rows, as it is given and after
     its transform.
     """
-    figure, axes = plt.subplots(4, 5, figsize=(5.9, 5.2))
+    figure, axes = plt.subplots(4, 5, figsize=(5.9, 4.3))
     for i, feature in enumerate(FEATURES):
         for row, transform in ((i // 5 * 2, before), (i // 5 * 2 + 1, after)):
             panel = axes[row, i % 5]
