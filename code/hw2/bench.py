@@ -375,7 +375,7 @@ def to_target(run: Run) -> str:
     return (
         f"ours needs {ours['mean']:.1f} ± {ours['std']:.1f} s and has "
         f"{100 * accuracy['mean']:.1f} ± "
-        f"{100 * accuracy['std']:.1f} % (mean and standard deviation of "
+        f"{100 * accuracy['std']:.1f}% (mean and standard deviation of "
         f"{len(run.seeds)} trainings, of which "
         f"{reached} reach {target:.0%}); the usual pipeline, trained once, {usual} "
         f"{summary['usual_seconds']:.0f} s and {summary['usual_epochs']:.0f} epochs, "

@@ -8,8 +8,15 @@ from torch import Tensor
 
 from hw2 import experiments
 from hw2.data import magic as magic_data
+from hw2.intervals import difference
 from hw2.tasks import imagenette, magic, magic_baselines, signal
 from hw2.theory import double_descent, vgg
+
+# the two others of Task 2, as they are called on the page
+INITIALIZATIONS = {
+    "xavier_uniform": "Xavier uniform",
+    "small_normal": f"normal with std {magic.SMALL_STD:g}",
+}
 
 
 def answers() -> dict[str, str]:
@@ -88,15 +95,16 @@ def _magic() -> dict[str, str]:
     )
     others = experiments.get("magic", "initializations").summary
     return {
+        "seeds of task 2": str(len(final["values"])),
         "baseline": _listed(
             [f"{share:.2%} ({name})" for name, share in baselines().items()]
         ),
         "network": f"{_percent(final)} (ensemble of {magic.Config.members}), "
         f"{_percent(single)} (one network), {_percent(plain)} (plain perceptron)",
         "initializations": "; ".join(
-            f"{name.replace('_', ' ')} {_percent(found)}, "
-            f"change {100 * (found['mean'] - final['mean']):+.2f} points"
-            for name, found in others.items()
+            f"{title} {_percent(others[name])}, "
+            f"change {100 * (others[name]['mean'] - final['mean']):+.2f} points"
+            for name, title in INITIALIZATIONS.items()
         ),
     }
 
@@ -109,7 +117,10 @@ def _imagenette() -> dict[str, str]:
     network = imagenette.Network(imagenette.PLAIN, imagenette.synthetic().images)
     count = sum(parameter.numel() for parameter in network.parameters())
     before, after = (run.summary["test_accuracy"] for run in (plain, augmented))
+    change = difference(after, before)
+    told = "improved" if change.low > 0 else "changed"
     return {
+        "seeds of task 3": str(len(after["values"])),
         "cnn": f"{count:,} parameters, {4 * count / 1e6:.2f} MB in float32",
         "plain": f"{_percent(constant.summary['test_accuracy'])} at constant "
         f"resolution, {_percent(before)} at growing resolution",
@@ -117,8 +128,7 @@ def _imagenette() -> dict[str, str]:
             f"{_percent(plain.summary[f'noise_{level:g}'])} at a = {level:g}"
             for level in sorted(imagenette.NOISE, reverse=True)
         ),
-        "augmented": f"{_percent(after)}, it improved by "
-        f"{100 * (after['mean'] - before['mean']):.2f} points",
+        "augmented": f"{_percent(after)}, it {told} by {100 * change.mean:+.2f} points",
     }
 
 

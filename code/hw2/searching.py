@@ -308,15 +308,13 @@ def _quietly(function: Callable[..., Any], *arguments: Any, **options: Any) -> A
 # --- its record ---
 
 
-def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, float]]:
-    """Curves and summary of a finished study, in the order of its trials.
+def record(problem: Problem, study: optuna.Study) -> Curves:
+    """Curves of a finished study, in the order of its trials.
 
-    The curves are `accuracy` (the mean over the folds that a trial reached), `folds`
-    (how many these are), `fold_accuracy` (those of all trials, one after the other),
-    `seconds`, and each hyper-parameter, a choice as its place among the choices. The
-    summary has each hyper-parameter's share of the variance of that `accuracy`, by a
-    functional ANOVA (Hutter et al. 2014). Raises SearchError for a study that has too
-    few trials.
+    They are `accuracy` (the mean over the folds that a trial reached), `folds` (how
+    many these are), `fold_accuracy` (those of all trials, one after the other),
+    `seconds`, and each hyper-parameter, a choice as its place among the choices. Raises
+    SearchError for a study that has too few trials.
     """
     trials = study.get_trials(deepcopy=False, states=FINISHED)
     if len(trials) < problem.trials:
@@ -340,21 +338,7 @@ def record(problem: Problem, study: optuna.Study) -> tuple[Curves, dict[str, flo
         name: [item.to_internal_repr(t.params[name]) for t in trials]
         for name, item in problem.space.items()
     }
-    everything = (
-        optuna.create_study()
-    )  # optuna itself leaves out the trials that were given up
-    for trial, value in zip(trials, accuracies, strict=True):
-        everything.add_trial(
-            optuna.create_trial(
-                params=trial.params, distributions=trial.distributions, value=value
-            )
-        )
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=SEED)
-    importance = optuna.importance.get_param_importances(
-        everything, evaluator=evaluator
-    )
-    summary = {f"importance_{name}": float(share) for name, share in importance.items()}
-    return {name: [values] for name, values in numbers.items()}, summary
+    return {name: [values] for name, values in numbers.items()}
 
 
 def score(
@@ -391,20 +375,53 @@ def best_trial(config: Mapping[str, Any], curves: Curves) -> int:
     """Place of the best of the trials of a recorded search that went through all
     folds.
     """
-    complete = [
-        i for i, folds in enumerate(curves["folds"][0]) if folds == config["folds"]
-    ]
-    return max(complete, key=lambda i: curves["accuracy"][0][i])
+    return max(completed(config, curves), key=lambda i: curves["accuracy"][0][i])
+
+
+def completed(config: Mapping[str, Any], curves: Curves) -> list[int]:
+    """Places of the trials of a recorded search that went through all folds."""
+    return [i for i, folds in enumerate(curves["folds"][0]) if folds == config["folds"]]
+
+
+def importance(config: Mapping[str, Any], curves: Curves) -> dict[str, float]:
+    """Share of the variance of the accuracy over the trials that went through all folds
+    that each hyper-parameter explains, by a functional ANOVA (Hutter et al. 2014).
+
+    The mean of a trial that was given up is over other folds, and does not count. What
+    is the same in all of these trials is left out.
+    """
+    places = completed(config, curves)
+    space = {
+        name: item
+        for name, item in _space(config).items()
+        if len({curves[name][0][i] for i in places}) > 1
+    }
+    study = optuna.create_study()
+    for i in places:
+        params = {
+            name: item.to_external_repr(curves[name][0][i])
+            for name, item in space.items()
+        }
+        accuracy = curves["accuracy"][0][i]
+        study.add_trial(
+            optuna.create_trial(params=params, distributions=space, value=accuracy)
+        )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=SEED)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
 
 
 def best(config: Mapping[str, Any], curves: Curves) -> Setting:
     """The setting of that trial."""
     place = best_trial(config, curves)
-    space = {
-        name: json_to_distribution(json.dumps(item))
-        for name, item in config["space"].items()
-    }
     return config["start"] | {
         name: item.to_external_repr(curves[name][0][place])
-        for name, item in space.items()
+        for name, item in _space(config).items()
+    }
+
+
+def _space(config: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    return {
+        name: json_to_distribution(json.dumps(item))
+        for name, item in config["space"].items()
     }

@@ -174,8 +174,8 @@ def provenance(found: Sequence[Run]) -> str:
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
         # shares of the width
-        f"|:{'-' * 31}|:{'-' * 26}|:{'-' * 12}|:{'-' * 9}|:{'-' * 10}|"
-        f"{'-' * 7}:|{'-' * 6}:|",
+        f"|:{'-' * 31}|:{'-' * 27}|:{'-' * 11}|:{'-' * 9}|:{'-' * 10}|"
+        f"{'-' * 8}:|{'-' * 6}:|",
     ]
     for run in sorted(found, key=lambda run: (run.task, run.name)):
         origin = run.provenance

@@ -24,3 +24,15 @@ def test_lists_are_written_as_words():
     found = glance._theory()
     assert found["a"] == "205 and 295"
     assert found["b noise"] == "0%, 10% and 20%"
+
+
+def test_task_3_says_improved_only_where_the_interval_does(monkeypatch):
+    said = glance._imagenette()["augmented"]
+    assert "improved by +" in said
+    low = glance.difference({"values": [1, 2]}, {"values": [1, 2]})
+    monkeypatch.setattr(glance, "difference", lambda *_: low)
+    assert "changed by" in glance._imagenette()["augmented"]
+
+
+def test_every_initialization_of_task_2_is_named():
+    assert list(glance.INITIALIZATIONS) == list(glance.magic.INITIALIZED)

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from statistics import fmean
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import (
@@ -228,7 +229,7 @@ def test_a_study_of_another_search_is_refused(tmp_path):
 
 
 def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
-    curves, _ = searching.record(TOY, reference)
+    curves = searching.record(TOY, reference)
     summary, _ = searching.score(TOY.config(), curves, {})
     trials = reference.trials
     folds = [len(trial.intermediate_values) for trial in trials]
@@ -255,19 +256,42 @@ def test_the_record_has_every_trial_and_the_best_is_optunas(reference):
     ],
 )
 def test_edited_trials_are_no_record(reference, name, message):
-    curves, _ = searching.record(TOY, reference)
+    curves = searching.record(TOY, reference)
     values = curves[name][0]
     changed = [values[0] + 0.01, *values[1:]] if "acc" in name else values[:-1]
     with pytest.raises(ValueError, match=message):
         searching.score(TOY.config(), curves | {name: [changed]}, {})
 
 
-def test_importance_is_that_of_what_matters(reference):
-    summary = searching.record(TOY, reference)[1]
-    share = {name: summary[f"importance_{name}"] for name in TOY.space}
+def some_trials(given_up=()):
+    """Curves of forty trials whose accuracy is `x`, some of them given up."""
+    rng = np.random.default_rng(0)
+    curves = {
+        "x": rng.random(40),
+        "rate": 10 ** rng.uniform(-4, 0, 40),
+        "kind": np.ones(40),
+        "idle": 1.0 + 2 * rng.integers(0, 5, 40),
+    }
+    folds = [4 if place in given_up else TOY.folds for place in range(40)]
+    curves |= {"accuracy": curves["x"], "folds": np.array(folds)}
+    return {name: [values.tolist()] for name, values in curves.items()}
+
+
+def test_importance_is_that_of_what_matters_and_varies():
+    share = searching.importance(TOY.config(), some_trials())
+    assert set(share) == {"x", "rate", "idle"}
     assert sum(share.values()) == pytest.approx(1)
-    assert share["idle"] == min(share.values()) < 0.1
-    assert summary == searching.record(TOY, reference)[1]
+    assert share["x"] > 0.9
+    assert share == searching.importance(TOY.config(), some_trials())
+
+
+def test_importance_does_not_count_trials_that_were_given_up():
+    config, curves = TOY.config(), some_trials(given_up=range(10))
+    share = searching.importance(config, curves)
+    assert searching.completed(config, curves) == list(range(10, 40))
+    curves["accuracy"][0][:10] = 10 * [0.0]
+    assert searching.importance(config, curves) == share
+    assert share != searching.importance(config, some_trials())
 
 
 def test_an_unfinished_study_is_no_record(tmp_path):

@@ -72,12 +72,11 @@ def transforms(weights: Mapping[str, Tensor], names: Sequence[str]) -> Figure:
     return figure
 
 
-def comparison(plain: Run, augmented: Run) -> Figure:
-    """Loss (top) and accuracy (bottom) over the epochs, without augmentation (left) and
-    with it (right).
+def comparison(runs: Mapping[str, Run]) -> Figure:
+    """Loss (top) and accuracy (bottom) over the epochs, a column for each of two
+    trainings by their titles.
     """
     figure, axes = plt.subplots(2, 2, figsize=(5.9, 3.2), sharex="col", sharey="row")
-    runs = {"without augmentation": plain, "with augmentation": augmented}
     for column, (title, run) in zip(axes.T, runs.items(), strict=True):
         loss_and_accuracy(column, run)
         column[0].set_title(title)

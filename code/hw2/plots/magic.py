@@ -33,7 +33,7 @@ def features(run: Run, before: str = "raw", after: str = "quantile") -> Figure:
     """Density of each feature per class on the training rows, as it is given and after
     its transform.
     """
-    figure, axes = plt.subplots(4, 5, figsize=(5.9, 5.2))
+    figure, axes = plt.subplots(4, 5, figsize=(5.9, 3.4))
     for i, feature in enumerate(FEATURES):
         for row, transform in ((i // 5 * 2, before), (i // 5 * 2 + 1, after)):
             panel = axes[row, i % 5]
@@ -187,7 +187,7 @@ def comparison_table(run: Run, overlap: float) -> str:
     """
     rows = [
         "| Model | Mean | Std | Network better by | 95% interval |",
-        f"|:{'-' * 29}|{'-' * 6}:|{'-' * 6}:|{'-' * 17}:|:{'-' * 17}|",
+        f"|:{'-' * 36}|{'-' * 6}:|{'-' * 6}:|{'-' * 18}:|:{'-' * 16}|",
     ]
     network = np.array(run.summary["network"]["values"])
     for name, title in MODELS.items():

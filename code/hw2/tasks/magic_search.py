@@ -69,7 +69,8 @@ def result(problem: Problem, study: Study) -> Result:
     """A finished study as what an experiment gives. Raises SearchError for an
     unfinished one.
     """
-    return Result(problem.config(), [searching.SEED], *searching.record(problem, study))
+    curves = searching.record(problem, study)
+    return Result(problem.config(), [searching.SEED], curves, {})
 
 
 def _read(_: Path) -> Result:

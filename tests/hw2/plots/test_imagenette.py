@@ -112,7 +112,7 @@ FIGURES = {
     "examples": (lambda: plots.examples(weights()), 8),
     "transforms": (lambda: plots.transforms(weights(), list(AUGMENTATIONS)), 8),
     "training": (lambda: training(toy()), 8),
-    "comparison": (lambda: plots.comparison(toy(), toy(1)), 8),
+    "comparison": (lambda: plots.comparison({"a": toy(), "b": toy(1)}), 8),
     "confusion": (lambda: plots.confusion(toy()), 8),
     "mistakes": (lambda: plots.mistakes(weights()), 6),
     "noise": (lambda: plots.noise({"one": toy(), "other": toy(1)}), 8),
@@ -190,15 +190,12 @@ def test_training_shows_loss_and_accuracy_with_the_seeds_as_bands():
 
 
 def test_the_comparison_has_a_column_for_each_run():
-    both = toy(), toy(1, epochs=2 * EPOCHS)
-    panels = np.reshape(plots.comparison(*both).axes, (2, 2))
-    assert [panel.get_title() for panel in panels[0]] == [
-        "without augmentation",
-        "with augmentation",
-    ]
+    both = {"short": toy(), "long": toy(1, epochs=2 * EPOCHS)}
+    panels = np.reshape(plots.comparison(both).axes, (2, 2))
+    assert [panel.get_title() for panel in panels[0]] == ["short", "long"]
     for row, quantity in zip(panels, ("loss", "accuracy"), strict=True):
         assert row[0].get_ylim() == row[1].get_ylim()
-        for panel, run in zip(row, both, strict=True):
+        for panel, run in zip(row, both.values(), strict=True):
             assert_curves(panel, run, quantity)
 
 
