@@ -457,7 +457,9 @@ def tables() -> None:
     parts: dict[str, list[Verdict]] = {}
     for verdict in verdicts():
         parts.setdefault(verdict.claim.label.split("-")[1], []).append(verdict)
-    for part, found in parts.items():
+    for part, found in sorted(parts.items()):
+        # no heading without the first rows of its table
+        print("\n\\needspace{14\\baselineskip}")
         print(f"\n## {PARTS[part[0]]} {part[1:]}\n\n{_table(found)}\n")
 
 

@@ -186,7 +186,7 @@ def test_an_equation_is_printed_from_the_claim(registry, capsys):
 
 
 def test_each_question_has_its_own_table_of_claims(registry, capsys, monkeypatch):
-    for label in ("eq-q1-a", "thm-q1-b", "eq-t2-c"):
+    for label in ("eq-t2-c", "eq-q1-a", "thm-q1-b"):
         register(label)
     registry(*(Place(label, "p.qmd:1", latex="y = 2 x") for label in claims._REGISTRY))
     nothing = claims.Elsewhere(None, [])

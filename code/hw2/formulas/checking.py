@@ -231,6 +231,13 @@ class Section:
         if case and case.skip:
             finding.status, finding.reason = SKIPPED, case.skip
             return
+        limit = (
+            chain.relations == (r"\to",)
+            and chain.members[0].kind == "symbol"
+            and not case
+        )
+        if limit:
+            return  # such as: in the limit n \to \infty
         finding.relations += len(chain.relations)
         if name := self._defines(chain, case):
             left, right = chain.members[:2]
@@ -243,12 +250,6 @@ class Section:
             chain = Chain(chain.members[1:], chain.relations[1:], chain.source)
             if not chain.relations:
                 return
-        if (
-            chain.relations == (r"\to",)
-            and chain.members[0].kind == "symbol"
-            and not case
-        ):
-            return  # such as: in the limit n \to \infty
         if not chain.relations:
             member = chain.members[0]
             if case and (case.equals or case.holds):

@@ -278,6 +278,96 @@ def lags(found: Sequence[tuple[str, float, Points]], kind: str) -> list[float]:
     return ratios
 
 
+def hump(run: Run, metric: str, noise: float) -> float:
+    """The largest factor by which at least twice as many samples raise the mean of a
+    test curve.
+    """
+    x = np.array(NetworkConfig(**run.config).samples)
+    mean = network_curves(run, metric, noise)[:, 0, :, -1].mean(axis=0)
+    return max(
+        float(mean[x >= 2 * n].max() / value)
+        for n, value in zip(x, mean, strict=True)
+        if (x >= 2 * n).any()
+    )
+
+
+def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
+    """What the report's text says of these runs in words, and whether it is so."""
+    said: dict[str, bool] = {}
+    for kind, pairs in FeaturesConfig(**features.config).grids().items():
+        errors, ridges = (
+            np.mean(
+                [features.curves[f"{kind}/{name}/{n:g}"] for n in (0, 0.1, 0.2)], axis=1
+            )
+            for name in ("test_error", "ridge")
+        )
+        at = [n == p for n, p in pairs].index(True)
+        wide = (errors > errors[:, [at]] / 2)[:, at // 2 :].sum(axis=1)
+        said |= {
+            f"{kind}: wrong labels make the peaks higher": bool(
+                (np.diff(errors[:, at]) > 0).all()
+            ),
+            f"{kind}: and wider": bool((np.diff(wide) > 0).all()),
+            f"{kind}: ridge regression has no peak": bool(
+                (ridges[:, at] < 1.1 * ridges[:, :at].min(axis=1)).all()
+            ),
+        }
+    test, train = (
+        network_curves(widths, name, 0.2)[:, :, 0].mean(axis=0)
+        for name in ("test_error", "train_error")
+    )
+    x = list(NetworkConfig(**widths.config).widths)
+    top = peak(x, test[:, -1])
+    low = int(test[-1].argmin())
+    crest = low + int(test[-1, low:].argmax())
+    said |= {
+        "width: ends below half of the first minimum": top is not None
+        and bool(test[-1, -1] < test[: x.index(int(top)), -1].min() / 2),
+        "epoch: smallest before the wrong labels are fitted": bool(
+            train[-1, low] > 0.1
+        ),
+        "epoch: rises beyond the fit": bool(train[-1, crest] < LEVEL),
+        "epoch: stopping early is better": bool(
+            test[-1, low] < test[-1, -1] < test[-1, crest]
+        ),
+        "samples: a hump in the loss": hump(samples, "test_loss", 0.2) > 1.2,
+        "samples: hardly one in the error": hump(samples, "test_error", 0.2) < 1.1,
+    }
+    for kind, noise, seeds in points(features, widths, samples):
+        rule, error, loss = (
+            np.array([x for x in seeds[name] if x is not None] or [np.nan])
+            for name in ("train_error", "test_error", "test_loss")
+        )
+        if kind.startswith("features"):
+            losses = np.array(seeds["train_loss"], dtype=float)
+            equal = FeaturesConfig(**features.config).samples
+            said |= {
+                f"{kind}, {noise}: all peaks at p = n": bool(
+                    (error == equal).all() and (loss == equal).all()
+                ),
+                f"{kind}, {noise}: by the loss within an eighth": bool(
+                    (np.abs(losses / equal - 1) < 1 / 8).all()
+                ),
+                f"{kind}, {noise}: by the error far off": not (
+                    abs(rule.mean() / equal - 1) < 1 / 3
+                ),
+            }
+        elif noise == 0:
+            said[f"{kind}: no peaks without wrong labels"] = bool(
+                np.isnan(error).all() and np.isnan(loss).all()
+            )
+        elif kind == "networks, width":
+            near = 0.02 if noise == 0.2 else 0.1
+            said[f"{kind}, {noise}: threshold and peak agree"] = bool(
+                abs(error.mean() / rule.mean() - 1) < near
+            )
+        elif kind == "networks, $n$":
+            said[f"{kind}, {noise}: the peak comes at fewer samples"] = bool(
+                error.mean() < rule.mean()
+            )
+    return said
+
+
 def cell(found: Sequence[float | None]) -> str:
     """Mean and standard deviation of what was found in the seeds, and in how many of
     them.

@@ -46,7 +46,7 @@ def summary(study: dict, fields: dict) -> str:
     """
     head = [
         "| Scheme | std, measured | theory | gradient, measured | theory |",
-        f"|:{'-' * 19}|:{'-' * 25}|{'-' * 8}:|:{'-' * 25}|{'-' * 8}:|",
+        f"|:{'-' * 20}|:{'-' * 28}|{'-' * 8}:|:{'-' * 28}|{'-' * 8}:|",
     ]
     rows = []
     for name, trace in study.items():

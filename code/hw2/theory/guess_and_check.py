@@ -212,7 +212,7 @@ def table() -> str:
             "| $q$ | $d_0$ | $d_1$ | $d_1^\\star$ | Networks | Functions | Smallest "
             "$p_\\star$ | Lower bound | Quotient |"
         ),
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|---:|---:|---:|-----:|---------:|----------:|------------:|---------------:|---------:|",
     ]
     for case in census():
         if case.inputs > 1 and case.teacher:

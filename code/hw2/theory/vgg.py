@@ -113,6 +113,13 @@ def fc_total(table: list[Row]) -> int:
     return sum(row.parameters for row in table if row.is_fc)
 
 
+def weights(table: list[Row]) -> int:
+    """The weights of the table without the biases, of which each output channel or
+    neuron has one.
+    """
+    return sum(row.parameters - row.shape[-1] for row in table if row.parameters)
+
+
 def lost_columns(size: int) -> Iterator[tuple[int, int, int]]:
     """(input size, output size, columns dropped) of each pooling layer for a `size` x
     `size` image.
@@ -211,7 +218,7 @@ def check_conv_parameters(parameters: sp.Expr) -> bool:
 
 @claim(
     "eq-q6-pool",
-    "side of a 2 x 2 max pool's output",
+    "side of a 2 by 2 max pool's output",
     method="nn.MaxPool2d on the meta device",
     domain="input 2 to 64, odd and even",
     claimed=RULES.pool_size,

@@ -110,8 +110,8 @@ POOL = {
     "S": setting(nn.MaxPool2d, "stride"),
 }
 WHOLE = {
-    "P": count(nn.Conv2d, nn.Linear),
-    "P_fc": count(nn.Linear),
+    "P_all": count(nn.Conv2d, nn.Linear),
+    "P_classifier": count(nn.Linear),
     "P_conv": count(nn.Conv2d),
 }
 
@@ -153,9 +153,10 @@ WORLD = World(
             r"H_{\mathrm{out}} = \left\lfloor \frac{H}{2} \right\rfloor",
             bind=POOL | {"H_out": Given(pooled)},
         ),
-        Case(r"P = 132\,863\,336", bind=WHOLE),
+        Case(r"P_{\mathrm{all}} = 132\,863\,336", bind=WHOLE),
         Case(
-            r"\frac{P_{\mathrm{fc}}}{P} = \frac{15\,455\,357}{16\,607\,917}",
+            r"\frac{P_{\mathrm{classifier}}}{P_{\mathrm{all}}} = "
+            r"\frac{15\,455\,357}{16\,607\,917}",
             bind=WHOLE,
         ),
         Case(r"7 \times 7", equals=lambda scope: last_map()),

@@ -5,6 +5,7 @@ PyTorch.
 import pytest
 import torch
 from torch import nn
+from torchvision.models import vgg11
 
 from hw2.theory import vgg
 
@@ -40,3 +41,10 @@ def test_the_comparison_table_is_read_off_torchvision():
         )
         == 9_220_480
     )
+
+
+def test_weights_without_biases_are_those_of_the_layers():
+    with torch.device("meta"):
+        network = vgg11()
+    shapes = [p for p in network.parameters() if p.ndim > 1]
+    assert vgg.weights(vgg.rows()) == sum(p.numel() for p in shapes)
