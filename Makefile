@@ -14,6 +14,7 @@ DRAWS ?=
 WHOLE ?=
 REPRODUCE ?=
 FULL ?=
+COUNT ?= 100
 PY := .venv/bin/python
 SETUP := sh code/setup.sh
 # one commit, one PDF: the dates in it are the commit's (of a repository that has this file, not of any around it)
@@ -23,7 +24,7 @@ export PYTHON RENDERER
 # TeX is installed while the Python packages are
 pdf test submission report/hw2.pdf: export WITH_TEX := yes
 
-.PHONY: help pdf verify seal test test-oldest experiments audit search bench submission lint tex lock clean
+.PHONY: help pdf verify seal test test-oldest mutants experiments audit search bench submission lint tex lock clean
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -56,6 +57,9 @@ submission: report/hw2.pdf ## write dist/ece046211_hw2_<id1>_<id2>.zip: notebook
 
 test-oldest: .venv/.ready ## test the notebook with the oldest versions that pyproject.toml allows, in .build/oldest
 	@$(PY) code/oldest.py
+
+mutants: .venv/.ready ## plant COUNT=100 random errors in the package, one at a time, and see whether its tests notice (hours; ONLY=tasks for a part)
+	@$(PY) code/mutants.py --count "$(COUNT)" --only "$(ONLY)"
 
 lint: .venv/.ready ## check style, format and types of the code
 	@.venv/bin/ruff check code tests
