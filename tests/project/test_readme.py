@@ -43,6 +43,7 @@ LONG = {
     "make submission",
     "make submission FULL=1",
     "make test-oldest",
+    "make mutants",
     "make bench",
     "make seal",
     "make lock",
