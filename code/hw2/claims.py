@@ -3,10 +3,13 @@ versions that they do refute.
 
 A claim has the label of an equation, theorem or table of the report. Its check takes
 the claimed object as an argument, so that the same check also runs on *mutants*,
-plausible wrong versions, each of which it must refute. A sympy expression that is
-claimed is also compared with the equation printed under that label (see `hw2.pages`).
+plausible wrong versions, each of which it must refute, and on versions that are made by
+machine (see `hw2.claims_changing`), all of which it must refute but those that the
+claim names as true. A sympy expression that is claimed is also compared with the
+equation printed under that label (see `hw2.pages`).
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -15,10 +18,12 @@ import re
 import subprocess
 import sys
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from hw2 import kept, pages
 from hw2.paths import REPORT
@@ -28,6 +33,9 @@ Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
 # once for both
 SHARED = ("eq-t1-std", "tbl-t1-schemes")
+# for what a claim is checked: with symbols; in all cases of the sizes named; in some
+# cases; on random draws, with an error bar. Of several checks it is the strongest.
+Held = Literal["for all values", "exhaustively", "on instances", "by simulation"]
 
 
 class ClaimError(Exception):
@@ -44,11 +52,13 @@ class Claim:
 
     label: str
     statement: str
+    held: Held
     method: str
     domain: str
     claimed: Any = field(repr=False)
     mutants: Mapping[str, Any] = field(repr=False)
     check: Check = field(repr=False)
+    true: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 
 class Listed(NamedTuple):
@@ -58,6 +68,7 @@ class Listed(NamedTuple):
 
     label: str
     statement: str
+    held: str
     method: str
     domain: str
     mutants: tuple[str, ...]
@@ -67,7 +78,9 @@ class Listed(NamedTuple):
 @dataclass(frozen=True)
 class Verdict:
     """What became of a claim. `tie` is how the page is bound to the checked object:
-    "printed", "parsed" or "no". It is `kept` where the same code has found it before.
+    "printed", "parsed" or "no". `changed` wrong versions of it were made by machine, of
+    which the `survivors` pass its check. It is `kept` where the same code has found it
+    before.
     """
 
     claim: Listed
@@ -75,6 +88,8 @@ class Verdict:
     refuted: int
     tie: str
     seconds: float
+    changed: int = 0
+    survivors: tuple[str, ...] = ()
     kept: bool = False
 
     @property
@@ -89,18 +104,23 @@ def claim(
     label: str,
     statement: str,
     *,
+    held: Held,
     method: str,
     domain: str,
     claimed: Any,
     mutants: Mapping[str, Any],
+    true: Mapping[str, str] | None = None,
 ) -> Callable[[Check], Check]:
     """Register the decorated check as the claim `label`.
 
-    `method` and `domain` say how and on what it is checked, in a few words each. Raises
-    ClaimError for a label used twice and for a claim without mutants: a check that
-    nothing can fail proves nothing.
+    `held` says for what it is checked, `method` and `domain` how and on what, in a few
+    words each. `true` has the changes made by machine that change nothing, such as
+    "limits + 1", each with the reason. Raises ClaimError for a label used twice and for
+    a claim without mutants: a check that nothing can fail proves nothing.
     """
 
+    if held not in get_args(Held):
+        raise ClaimError(f"claim {label} is held {held!r}; say one of {get_args(Held)}")
     if label in _REGISTRY:
         raise ClaimError(f"claim {label} is registered twice")
     if not mutants:
@@ -111,7 +131,15 @@ def claim(
 
     def register(check: Check) -> Check:
         _REGISTRY[label] = Claim(
-            label, statement, method, domain, claimed, dict(mutants), check
+            label,
+            statement,
+            held,
+            method,
+            domain,
+            claimed,
+            dict(mutants),
+            check,
+            true or {},
         )
         return check
 
@@ -144,13 +172,13 @@ def listed() -> dict[str, Listed]:
 
 
 def _listed(claim: Claim) -> Listed:
-    said = (claim.label, claim.statement, claim.method, claim.domain)
+    said = (claim.label, claim.statement, claim.held, claim.method, claim.domain)
     return Listed(*said, tuple(claim.mutants), claim.check.__module__)
 
 
-def examine(claim: Claim, place: pages.Place | None) -> Verdict:
-    """Run a claim's check on the claimed object and on each mutant, and compare it with
-    its place in the report.
+def examine(claim: Claim, place: pages.Place | None, changes: bool = False) -> Verdict:
+    """Run a claim's check on the claimed object and on each mutant, with `changes` also
+    on wrong versions made by machine, and compare it with its place in the report.
     """
     start = time.perf_counter()
     faults, tie, refuted = [], "no", 0
@@ -179,15 +207,42 @@ def examine(claim: Claim, place: pages.Place | None) -> Verdict:
             tie = pages.tie(place, claim.claimed)
         except pages.TieError as error:
             faults.append(f"{place.where}: {error}")
+    made, survivors = _changed(claim) if changes and not faults else (0, [])
+    for name in survivors:
+        if not any(name.startswith(f"{known}: ") for known in claim.true):
+            faults.append(f"a wrong version made by machine survives: {name}")
+    for known, reason in claim.true.items():
+        if made and not any(name.startswith(f"{known}: ") for name in survivors):
+            faults.append(
+                f"no version '{known}' survives, which is said to be {reason}"
+            )
     seconds = time.perf_counter() - start
-    return Verdict(_listed(claim), tuple(faults), refuted, tie, seconds)
+    found = (tuple(faults), refuted, tie, seconds, made, tuple(survivors))
+    return Verdict(_listed(claim), *found)
+
+
+def _changed(claim: Claim) -> tuple[int, list[str]]:
+    """How many wrong versions of what is claimed are made, and which of them pass its
+    check. What has no value there is not true.
+    """
+    from hw2.claims_changing import wrong_versions
+
+    made, survivors = wrong_versions(claim.claimed), []
+    for what, wrong in made:
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of a division by zero
+            if claim.check(wrong):
+                survivors.append(what)
+    return len(made), survivors
 
 
 def examine_all(only: str, begin: Begin) -> list[Callable[[], Verdict]]:
-    """Begin to examine the claims that `only` selects. Gives, in the report's order,
-    for each what waits for its verdict.
+    """Begin to examine the claims that `only` selects, with wrong versions of them.
+    Gives, in the report's order, for each what waits for its verdict.
     """
-    tasks = [(item, _place(item)) for item in in_order() if matches(item.label, only)]
+    tasks = [
+        (item, _place(item), True) for item in in_order() if matches(item.label, only)
+    ]
     unknown = [task for task in tasks if not kept.has(*_known_by(*task))]
     unknown.sort(key=lambda task: task[0].label not in SHARED)  # which take longest
     begun = dict(zip(unknown, begin(_examine, unknown), strict=True))
@@ -201,17 +256,19 @@ def in_order() -> list[Listed]:
     return sorted(found, key=lambda item: order.get(item.label, len(order)))
 
 
-def _examine(item: Listed, place: pages.Place | None) -> Verdict:
+def _examine(item: Listed, place: pages.Place | None, changes: bool = False) -> Verdict:
     """The verdict on a claim, kept from before where the claim, all code that it calls
     and its place on the page are the same. One with faults is not kept.
     """
     anew: list[Verdict] = []
 
     def compute() -> Found:
-        anew.append(examine(registry()[item.label], place))
+        anew.append(examine(registry()[item.label], place, changes))
         return Found(*(getattr(anew[0], name) for name in Found._fields))
 
-    of, modules = _known_by(item, place)
+    if not changes and kept.has(*_known_by(item, place, True)):
+        changes = True  # nothing is left to do for it
+    of, modules = _known_by(item, place, changes)
     found = kept.value(of, modules, compute, Found, lambda it: not it.faults)
     return anew[0] if anew else replace(Verdict(item, *found), kept=True)
 
@@ -223,6 +280,8 @@ class Found(NamedTuple):
     refuted: int
     tie: str
     seconds: float
+    changed: int
+    survivors: tuple[str, ...]
 
 
 def _place(item: Listed) -> pages.Place | None:
@@ -231,13 +290,13 @@ def _place(item: Listed) -> pages.Place | None:
 
 
 def _known_by(
-    item: Listed, place: pages.Place | None
+    item: Listed, place: pages.Place | None, changes: bool
 ) -> tuple[tuple[str, str], tuple[str, str]]:
     """What the verdict on a claim depends on: the claim, what the page says, and the
     code.
     """
     said = (place.latex, place.printed) if place else None
-    return (f"claim.{item.label}", repr(said)), (item.module, __name__)
+    return (f"claim.{item.label}", repr((said, changes))), (item.module, __name__)
 
 
 def elsewhere(labels: Sequence[str], formulas: bool) -> Callable[[], "Elsewhere"]:
@@ -332,7 +391,11 @@ def _elsewhere() -> Callable[[], Elsewhere]:
     unknown = [
         item.label
         for item in in_order()
-        if item.label not in SHARED and not kept.has(*_known_by(item, _place(item)))
+        if item.label not in SHARED
+        and not any(
+            kept.has(*_known_by(item, _place(item), changes))
+            for changes in (True, False)
+        )
     ]
     judged, todo = None, bool(pages.places())
     if todo:
@@ -445,6 +508,30 @@ def unsealed() -> set[str]:
     return {sentence.label for sentence, _ in seals.broken(expand(REPORT))} - {""}
 
 
+def how_held(found: Sequence[Verdict]) -> str:
+    """How many claims are held in which way, such as "3 for all values, 1 by
+    simulation".
+    """
+    counts = Counter(verdict.claim.held for verdict in found)
+    return ", ".join(
+        f"{counts[held]} {held}" for held in get_args(Held) if counts[held]
+    )
+
+
+def wrong_versions(found: Sequence[Verdict]) -> str:
+    """How many wrong versions of what is claimed were made, and how many are
+    refuted.
+    """
+    made = sum(verdict.changed for verdict in found)
+    left = sum(len(verdict.survivors) for verdict in found)
+    share = f" ({1 - left / made:.1%})" if made else ""
+    whole = sum(not verdict.changed for verdict in found)
+    return (
+        f"wrong versions of claims made by machine and refuted: {made - left:,} of "
+        f"{made:,}{share}; {whole} claims are functions, of which none is made"
+    )
+
+
 PARTS = {"q": "Question", "t": "Task"}
 
 
@@ -465,15 +552,15 @@ def tables() -> None:
 
 def _table(found: Sequence[Verdict]) -> str:
     rows = [
-        "| Claim | Statement | Checked by | Tied | Mutants |",
+        "| Claim | Statement | Holds | Checked by | Tied | Mutants |",
         # the columns' shares of the width
-        f"|:{'-' * 17}|:{'-' * 27}|:{'-' * 40}|:{'-' * 8}|{'-' * 9}:|",
+        f"|:{'-' * 17}|:{'-' * 25}|:{'-' * 13}|:{'-' * 34}|:{'-' * 8}|{'-' * 9}:|",
     ]
     for verdict in found:
         item = verdict.claim
         refuted = f"{verdict.refuted}/{len(item.mutants)}"
         rows.append(
-            f"| @{item.label} | {item.statement} | {item.method}; {item.domain} | "
-            f"{verdict.tie} | {refuted} |"
+            f"| @{item.label} | {item.statement} | {item.held} | {item.method}; "
+            f"{item.domain} | {verdict.tie} | {refuted} |"
         )
     return "\n".join(rows)

@@ -46,7 +46,10 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
         verdicts = claims.examine_all(only, begin)
         faults = claims.unclaimed(only) + _labels_and_seals(only)
         judged, more = _verify_formulas(sections, survivors)
-        found, others = _verify_claims(verdicts)
+        found, others = _verify_claims(verdicts, survivors)
+    if judged and found:
+        labels = {verdict.claim.label for verdict in found}
+        print(f"{report.without_claim(judged, labels)}\n")
     faults += more + others
     if not judged and not found and not faults:
         message = (
@@ -123,11 +126,15 @@ def _verify_formulas(
     return found, faults
 
 
-def _verify_claims(verdicts: list[Callable[[], Any]]) -> tuple[list[Any], list[str]]:
+def _verify_claims(
+    verdicts: list[Callable[[], Any]], survivors: bool
+) -> tuple[list[Any], list[str]]:
     """The verdicts on the claims, printed as they come, and what is wrong."""
+    from hw2 import claims
+
     header = (
         f"{'':2}{'label':<26} {'statement':<58} {'tied':<8} {'mutants':>7} "
-        f"{'seconds':>8}"
+        f"{'made':>7} {'seconds':>8}"
     )
     print(header + "\n" + "-" * len(header))
     found, faults = [], []
@@ -142,9 +149,12 @@ def _verify_claims(verdicts: list[Callable[[], Any]]) -> tuple[list[Any], list[s
         statement = textwrap.shorten(item.statement, 58)
         print(
             f"{mark} {item.label:<26} {statement:<58} {verdict.tie:<8} {mutants:>7} "
+            f"{_refuted(verdict):>7} "
             + ("    kept" if verdict.kept else f"{verdict.seconds:>8.2f}")
         )
-        print(f"{'':29}by {item.method}; {item.domain}", flush=True)
+        print(f"{'':29}{item.held}: {item.method}; {item.domain}", flush=True)
+        for survivor in verdict.survivors if survivors else ():
+            print(f"  survives: {item.label}: {survivor}")
         faults += [f"{item.label}: {fault}" for fault in verdict.faults]
     tied = sum(verdict.tie != "no" for verdict in found)
     mutants = (
@@ -154,12 +164,21 @@ def _verify_claims(verdicts: list[Callable[[], Any]]) -> tuple[list[Any], list[s
     print("-" * len(header))
     print(f"{sum(v.holds for v in found)} of {len(found)} claims hold, {mutants}, "
           f"{tied} tied to the page's equation")  # fmt: skip
+    print(f"{claims.how_held(found)}; {claims.wrong_versions(found)}")
     if kept := sum(v.kept for v in found):
         print(
             f"kept: {kept} were checked before, with the same code, page and versions; "
             "make verify ANEW=1 checks them again"
         )
     return found, faults
+
+
+def _refuted(verdict: Any) -> str:
+    """Of the wrong versions made by machine, how many are refuted; a function has
+    none.
+    """
+    left = verdict.changed - len(verdict.survivors)
+    return f"{left}/{verdict.changed}" if verdict.changed else ""
 
 
 def seal() -> int:

@@ -29,15 +29,22 @@ def registry(monkeypatch):
 
 
 def register(
-    label="eq-a", claimed=2 * x, mutants=None, check=lambda e: e.subs(x, 3) == 6
+    label="eq-a",
+    claimed=2 * x,
+    mutants=None,
+    check=lambda e: e.subs(x, 3) == 6,
+    held="on instances",
+    true=None,
 ):
     claims.claim(
         label,
         "doubling",
+        held=held,
         method="substitution",
         domain="x = 3",
         claimed=claimed,
         mutants=mutants or {"x": x},
+        true=true,
     )(check)
     return claims._REGISTRY[label]
 
@@ -66,6 +73,63 @@ def test_a_bad_claim_does_not_hold(registry, kwargs, fault):
     assert any(fault in found for found in verdict.faults)
 
 
+@pytest.mark.parametrize(
+    ("check", "survivor"),
+    [
+        (lambda e: e != x, "sign"),  # true for all but one silly mutant
+        (lambda e: e.is_Mul, "factor 2"),  # reads the kind of the mutant only
+        (lambda e: e.subs(x, 2) ** 2 == 16, "sign"),  # compares squares
+    ],
+)
+def test_a_check_that_takes_wrong_versions_for_true_does_not_hold(
+    registry, check, survivor
+):
+    claim = register(check=check)
+    assert claims.examine(claim, PLACE).holds
+    verdict = claims.examine(claim, PLACE, changes=True)
+    assert f"a wrong version made by machine survives: {survivor}" in str(
+        verdict.faults
+    )
+    assert len(verdict.survivors) == len(verdict.faults) < verdict.changed
+
+
+def test_a_version_that_is_true_is_named_with_its_reason(registry):
+    def even(e):
+        return e.subs(x, 3) ** 2 == 36
+
+    def faults(true):
+        claims._REGISTRY.clear()
+        return claims.examine(register(check=even, true=true), PLACE, True).faults
+
+    reason = "a square has two roots"
+    assert "survives: sign: -2*x" in str(faults({}))
+    assert not faults({"sign": reason})
+    assert f"no version '+ 1' survives, which is said to be {reason}" in str(
+        faults({"sign": reason, "+ 1": reason})
+    )
+
+
+def test_a_check_that_refutes_all_wrong_versions_holds(registry):
+    verdict = claims.examine(register(), PLACE, changes=True)
+    assert verdict.holds
+    assert verdict.changed > 5
+    assert claims.wrong_versions([verdict]).startswith(
+        f"wrong versions of claims made by machine and refuted: {verdict.changed} of "
+        f"{verdict.changed} (100.0%); 0 claims"
+    )
+
+
+def test_it_is_said_how_claims_are_held(registry):
+    with pytest.raises(claims.ClaimError, match="is held 'somehow'; say one of"):
+        register(held="somehow")
+    kinds = ("on instances", "for all values", "on instances")
+    found = [
+        claims.examine(register(f"eq-{i}", held=held), PLACE)
+        for i, held in enumerate(kinds)
+    ]
+    assert claims.how_held(found) == "1 for all values, 2 on instances"
+
+
 def test_a_claim_whose_label_is_not_in_the_report_does_not_hold(registry):
     assert "no label in the report" in claims.examine(register(), None).faults[0]
 
@@ -78,8 +142,9 @@ def test_a_page_that_says_something_else_refutes_the_claim(registry):
 
 
 def test_claims_need_mutants_and_unique_labels(registry):
+    said = {"held": "on instances", "method": "m", "domain": "d"}
     with pytest.raises(claims.ClaimError, match="has no mutants"):
-        claims.claim("eq-b", "s", method="m", domain="d", claimed=x, mutants={})
+        claims.claim("eq-b", "s", **said, claimed=x, mutants={})
     register()
     with pytest.raises(claims.ClaimError, match="registered twice"):
         register()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hw2 import pages, paths
+from hw2 import pages, paths, seals
 from hw2.cli import main
 from hw2.data import DataError
 from hw2.formulas import report as formula_report
@@ -35,8 +35,11 @@ def copy(tmp_path: Path, monkeypatch) -> Path:
     shutil.copytree(paths.REPORT.parent, report, ignore=shutil.ignore_patterns("*.pdf"))
     places = pages.places
     monkeypatch.setattr(pages, "places", lambda: places(report / "hw2.qmd"))
-    for module in (paths, formula_report):
+    for module in (paths, formula_report, seals):
         monkeypatch.setattr(module, "REPORT", report / "hw2.qmd")
+    for module in (paths, seals):
+        notebook = report / "notebook" / "_notebook.qmd"
+        monkeypatch.setattr(module, "NOTEBOOK", notebook)
     return report
 
 

@@ -6,6 +6,7 @@ relation, which has a value and says nothing), or *not evaluated*, with the worl
 reason.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -217,9 +218,11 @@ class Section:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:
                 where = getattr(error, "assignment", {})
-                finding.faults.append(f"`{chain.source}`{_at(where)}: {error}")
+                source = _written(chain.source)
+                finding.faults.append(f"`{source}`{_at(where)}: {error}")
             except Exception as error:  # in the world's own functions
-                message = f"`{chain.source}`: {type(error).__name__}: {error}"
+                kind = type(error).__name__
+                message = f"`{_written(chain.source)}`: {kind}: {error}"
                 finding.faults.append(message)
         return finding
 
@@ -241,7 +244,8 @@ class Section:
         finding.relations += len(chain.relations)
         if name := self._defines(chain, case):
             left, right = chain.members[:2]
-            self.page = {**self.page, name: _meaning(left, right)}
+            meaning = _meaning(left, right, finding.formula.where)
+            self.page = {**self.page, name: meaning}
             finding.status = DEFINING
             part = self._part(finding, Node("defining", (right,), name), chain, case)
             self.parts.append((finding, part))
@@ -270,7 +274,13 @@ class Section:
         holds, message, tried = self._holds(part)
         finding.tried += tried
         if not holds:
-            finding.faults.append(f"`{part.source}` {message}")
+            used = "".join(
+                f"; `{_written(definition.left.source)}` is defined at "
+                f"{definition.where}"
+                for name, definition in part.page.items()
+                if _mentions(part, name)
+            )
+            finding.faults.append(f"`{_written(part.source)}` {message}{used}")
 
     def _part(
         self, finding: Finding, node: Node, chain: Chain, case: Case | None
@@ -396,16 +406,17 @@ class Section:
     ) -> str:
         place = f"in the instance {instance}{_at(at)}"
         if part.node.kind != "chain" and case.equals:
-            said, wanted = value(part.node, scope), case.equals(scope)
+            said, wanted = _first(part.node, scope, case), case.equals(scope)
             return f"is {_show(said)} {place}, not {_show(wanted)}"
         if part.node.kind != "chain" or case.holds or case.tends:
             return f"does not hold {place}"
         shown = []
         for member in part.node.parts:
             try:
-                shown.append(f"`{member.source}` is {_show(value(member, scope))}")
+                said = _show(_first(member, scope, case))
+                shown.append(f"`{_written(member.source)}` is {said}")
             except FormulaError as error:
-                shown.append(f"`{member.source}`: {error}")
+                shown.append(f"`{_written(member.source)}`: {error}")
         return f"does not hold {place}: {', '.join(shown)}"
 
     # --- wrong versions ---
@@ -507,16 +518,38 @@ class _Definition(Given):
 
     left: Node = NOTHING
     right: Node = NOTHING
+    where: str = ""
 
     def with_body(self, body: Node) -> "_Definition":
-        return _meaning(self.left, body)
+        return _meaning(self.left, body, self.where)
 
 
-def _meaning(left: Node, right: Node) -> _Definition:
+def _meaning(left: Node, right: Node, where: str) -> _Definition:
     if left.kind == "symbol":
-        return _Definition(lambda scope: value(right, scope), left, right)
+        return _Definition(lambda scope: value(right, scope), left, right, where)
     names = tuple(argument.value for argument in left.parts[1:])
-    return _Definition(lambda scope: ByName(names, right), left, right)
+    return _Definition(lambda scope: ByName(names, right), left, right, where)
+
+
+def _first(node: Node, scope: Scope, case: Case) -> Any:
+    """The value of an expression at the first values of its free symbols that the
+    formula did not come to ask for.
+    """
+    found: list[Any] = []
+
+    def look(inside: Scope) -> bool:
+        found.append(value(node, inside))
+        return False
+
+    satisfied(look, scope, case.where)
+    return found[0]
+
+
+def _written(source: str) -> str:
+    r"""LaTeX with the `\left` that the grammar takes for space in front of it."""
+    lost = len(re.findall(r"\\right(?![A-Za-z])", source))
+    lost -= len(re.findall(r"\\left(?![A-Za-z])", source))
+    return rf"\left{source}" if lost > 0 else source
 
 
 def _tends(node: Node, scope: Scope, name: str, goal: float) -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -162,6 +162,16 @@ def wrong_versions(all_of: Sequence[Judged]) -> str:
         f"wrong versions made by machine and refuted: {refuted(SHOWN)} of displayed "
         f"formulas, {refuted((INLINE, CAPTION))} of those in the text"
     )
+
+
+def without_claim(all_of: Sequence[Judged], labels: Collection[str]) -> str:
+    """How many evaluated formulas have no claim: these hold on instances."""
+    others = sum(
+        finding.status == EVALUATED and finding.formula.label not in labels
+        for judged in all_of
+        for finding in judged.findings
+    )
+    return f"{others} more formulas have no claim and are evaluated on instances"
 
 
 # --- for the render ---

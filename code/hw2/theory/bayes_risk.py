@@ -9,14 +9,13 @@ variance sigma_w^2 / d, the noise has variance sigma_eps^2.
 import math
 import operator
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 
 import numpy as np
 import sympy as sp
 from scipy import optimize
-from sympy.polys.matrices import DomainMatrix
 
 from hw2.claims import claim
 from hw2.kept import kept
@@ -134,17 +133,26 @@ def sweep() -> tuple[Simulation, ...]:
     return tuple(simulate(mus, sigma_eps, draws=100) for sigma_eps in (0.3, 1.0, 3.0))
 
 
+@cache
+def growing_spectra(features: int) -> np.ndarray:
+    """Eigenvalues for the first 1 to 30 rows of each of 20 random X: shape (20, 30,
+    features).
+    """
+    draws = np.random.default_rng(211).standard_normal((20, 30, GROWING_FEATURES))
+    return np.array([[spectrum(x[:n, :features]) for n in range(1, 31)] for x in draws])
+
+
 @kept
-def growing_risk(mu: float) -> np.ndarray:
+def growing_risk(
+    mu: float,
+    sigma_w: float = GROWING_SIGMA,
+    sigma_eps: float = GROWING_SIGMA,
+    features: int = GROWING_FEATURES,
+) -> np.ndarray:
     """Bayes risk for the first 1 to 30 rows of each of 20 random X: shape (20, 30)."""
-    shape = (20, 30, GROWING_FEATURES)
-    draws, sigma = np.random.default_rng(211).standard_normal(shape), GROWING_SIGMA
-    return np.array(
-        [
-            [float(bayes_risk(spectrum(x[:n]), mu, sigma, sigma)) for n in range(1, 31)]
-            for x in draws
-        ]
-    )
+    spectra = growing_spectra(features).reshape(-1, features)
+    risks = [bayes_risk(values, mu, sigma_w, sigma_eps) for values in spectra]
+    return np.array(risks).reshape(20, 30)
 
 
 # --- the objects of the claims ---
@@ -224,6 +232,58 @@ def term_of(equation: sp.Eq) -> sp.Expr:
     return next(iter(equation.rhs.atoms(sp.Sum))).function
 
 
+Summing = Callable[[sp.Expr, range], sp.Expr]  # of a summand, over some indices
+
+
+def with_sums(side: sp.Expr, over: Summing) -> sp.Expr:
+    """A side of an equation with `over(summand, indices)` for each sum: none of them is
+    dropped, and no limit is taken for granted.
+    """
+    return side.replace(
+        lambda part: isinstance(part, sp.Sum),
+        lambda part: over(
+            part.function, range(int(part.limits[0][1]), int(part.limits[0][2]) + 1)
+        ),
+    )
+
+
+def gap(
+    equation: sp.Eq,
+    exact: Mapping[str, sp.Expr],
+    at: Mapping[sp.Symbol, sp.Expr],
+    over: Summing,
+) -> sp.Expr:
+    """Left minus right side of an equation of the page, for the exact values of the
+    quantities that it has names for. Raises ValueError for what is no equation.
+    """
+    if not isinstance(equation, sp.Eq):
+        raise ValueError(f"{equation} is no equation")
+    values = {**at, **{sp.Symbol(name): value for name, value in exact.items()}}
+    left, right = (with_sums(side.subs(at), over) for side in equation.args)
+    return (left - right).subs(values)
+
+
+def over_roots(roots: sp.PurePoly) -> Summing:
+    """The sum of a rational function of lambda_i over the eigenvalues, the roots of a
+    polynomial, exact: no root is ever computed. Over some of them only it has no value.
+    """
+
+    def over(term: sp.Expr, indices: range) -> sp.Expr:
+        if indices != range(1, roots.degree() + 1):
+            raise ValueError(f"{indices} are not the indices of the eigenvalues")
+        return sp.RootSum(roots, sp.Lambda(lam, term))
+
+    return over
+
+
+def over_values(values: Sequence[sp.Expr]) -> Summing:
+    """The sum of an expression in lambda_i over values that are known, the first of
+    which has the index 1.
+    """
+    known = dict(enumerate(values, 1))
+    return lambda term, indices: sp.Add(*(term.subs(lam, known[k]) for k in indices))
+
+
 @cache
 def designs() -> tuple[sp.ImmutableMatrix, ...]:
     """Integer X with d from 1 to 4, N below, at and above d, three of them of rank
@@ -269,14 +329,15 @@ def on(
     expression: sp.Expr, x: sp.ImmutableMatrix, at: sp.Expr = AT
 ) -> sp.ImmutableMatrix:
     """A matrix expression, or a linear combination of forms, for the matrix x and mu =
-    at; a scalar as 1 x 1 matrix.
+    at; a scalar as 1 x 1 matrix. Raises ValueError for what cannot be added to a form.
     """
     forms = [symbol for symbol in FORMS if expression.has(symbol)]
     if forms:
-        expression = reduce(
-            operator.add,
-            (expression.expand().coeff(symbol) * FORMS[symbol] for symbol in forms),
-        )
+        terms = {symbol: expression.expand().coeff(symbol) for symbol in forms}
+        rest = expression - sp.Add(*(c * symbol for symbol, c in terms.items()))
+        if sp.expand(rest) != 0:
+            raise ValueError(f"{expression} is no linear combination of forms")
+        expression = reduce(operator.add, (c * FORMS[s] for s, c in terms.items()))
     h, (teacher, noise) = x.T * x, vectors(x)
     values = {
         X: x,
@@ -358,6 +419,7 @@ def vanishes(expression: sp.Expr | sp.ImmutableMatrix) -> bool:
 @claim(
     "eq-q1-resolvent",
     "$H_\\mu^{-1} H - I$ as a multiple of $H_\\mu^{-1}$",
+    held="for all values",
     method="noncommutative algebra; exact matrices",
     domain="any $d$; integer $X$, $d$ = 1 to 4",
     claimed=-mu * INVERSE,
@@ -381,6 +443,7 @@ def check_resolvent(right: sp.Expr) -> bool:
 @claim(
     "eq-q1-error",
     "error of the ridge estimator",
+    held="on instances",
     method="exact solution of $H_\\mu w_\\mu = X^T y$",
     domain="integer $X$, $d$ = 1 to 4; any $w_{\\mathrm{true}}$ and $\\epsilon$",
     claimed=-mu * SHRUNK + FITTED,
@@ -398,6 +461,7 @@ def check_error(error: sp.Expr) -> bool:
 @claim(
     "eq-q1-split",
     "the risk as bias, cross term and noise",
+    held="on instances",
     method="exact expansion of the squared error",
     domain="integer $X$, $d$ = 1 to 4; any $w_{\\mathrm{true}}$ and $\\epsilon$",
     claimed=mu**2 * SHRUNK_NORM - 2 * mu * CROSS + FITTED_NORM,
@@ -415,6 +479,7 @@ def check_split(risk: sp.Expr) -> bool:
 @claim(
     "eq-q1-cross",
     "mean of the cross term",
+    held="on instances",
     method="exact moments of independent Gaussians",
     domain="integer $X$, $d$ = 1 to 4",
     claimed=sp.Integer(0),
@@ -438,6 +503,7 @@ M = sp.MatrixSymbol("M", n, n)
 @claim(
     "lem-q1-quadratic",
     "mean of a quadratic form",
+    held="on instances",
     method="exact moments of independent Gaussians",
     domain="symbolic $M$, not symmetric, $n$ = 1 to 4",
     claimed=s**2 * sp.Trace(M),
@@ -463,6 +529,7 @@ def check_quadratic(mean: sp.Expr) -> bool:
 @claim(
     "eq-q1-bias",
     "mean of the bias term",
+    held="on instances",
     method="exact moments of independent Gaussians",
     domain="integer $X$, $d$ = 1 to 4",
     claimed=sigma_w**2 / d * mu**2 * BIAS_TRACE,
@@ -485,6 +552,7 @@ def check_bias(mean: sp.Expr) -> bool:
 @claim(
     "eq-q1-variance",
     "mean of the noise term",
+    held="on instances",
     method="exact moments of independent Gaussians",
     domain="integer $X$, $d$ = 1 to 4",
     claimed=sigma_eps**2 * VARIANCE_TRACE,
@@ -502,64 +570,74 @@ def check_variance(mean: sp.Expr) -> bool:
     )
 
 
-def trace_is(
-    product: Callable[[DomainMatrix, DomainMatrix], DomainMatrix], equation: sp.Eq
-) -> bool:
-    """Whether the trace of product(H, H_mu^-1) is the sum over the eigenvalues, as
-    rational functions.
+TRACE_BIAS = r"\operatorname{tr} (H_\mu^{-2})"
+TRACE_VARIANCE = r"\operatorname{tr} (H_\mu^{-1} H H_\mu^{-1})"
+
+
+@cache
+def traces(factors: int) -> tuple[tuple[sp.Expr, int, Summing], ...]:
+    """The trace of H_mu^-2, times H or not as there are three factors or two, for
+    matrices H of some sizes, and how to sum over their eigenvalues.
     """
-    term, cases = term_of(equation), [rotated(size) for size in (1, 2, 3)]
-    sums = [(h, sum(term.subs(lam, value) for value in values)) for h, values in cases]
-    sums += [(x.T * x, spectral_sum(term, x.T * x)) for x in designs()]
-    for h, said in sums:
+    cases = [(h, over_values(values)) for h, values in map(rotated, (1, 2, 3))]
+    cases += [(x.T * x, over_roots((x.T * x).charpoly())) for x in designs()]
+    found = []
+    for h, over in cases:
         shifted = (h + mu * sp.eye(h.rows)).to_DM(field=True)
-        trace = (
-            product(h.to_DM().convert_to(shifted.domain), shifted.inv())
-            .to_Matrix()
-            .trace()
-        )
-        if not vanishes(trace - said):
-            return False
-    return True
+        inverted = shifted.inv()
+        first = inverted
+        if factors == 3:
+            first = inverted * h.to_DM().convert_to(shifted.domain)
+        found.append(((first * inverted).to_Matrix().trace(), h.rows, over))
+    return tuple(found)
+
+
+def trace_is(name: str, factors: int, equation: sp.Eq) -> bool:
+    """Whether the equation of a trace is true, as rational functions."""
+    return all(
+        vanishes(gap(equation, {name: trace}, {d: size}, over))
+        for trace, size, over in traces(factors)
+    )
 
 
 @claim(
     "eq-q1-trace-bias",
     "the bias's trace over the eigenvalues",
+    held="on instances",
     method="sympy, symbolic eigenvalues in rotated axes; exact root sums",
     domain="$d$ = 1 to 3; integer $X$, $d$ = 1 to 4",
-    claimed=total(r"\operatorname{tr} (H_\mu^{-2})", 1 / (lam + mu) ** 2),
+    claimed=total(TRACE_BIAS, 1 / (lam + mu) ** 2),
     mutants={
-        "no square": total("tr", 1 / (lam + mu)),
-        "inverse of H": total("tr", 1 / lam**2 + 1 / mu**2),
-        "variance's": total("tr", lam / (lam + mu) ** 2),
+        "no square": total(TRACE_BIAS, 1 / (lam + mu)),
+        "inverse of H": total(TRACE_BIAS, 1 / lam**2 + 1 / mu**2),
+        "variance's": total(TRACE_BIAS, lam / (lam + mu) ** 2),
     },
 )
 def check_trace_bias(equation: sp.Eq) -> bool:
-    return trace_is(lambda _, inverted: inverted * inverted, equation)
+    return trace_is(TRACE_BIAS, 2, equation)
 
 
 @claim(
     "eq-q1-trace-variance",
     "the noise's trace over the eigenvalues",
+    held="on instances",
     method="sympy, symbolic eigenvalues in rotated axes; exact root sums",
     domain="$d$ = 1 to 3; integer $X$, $d$ = 1 to 4",
-    claimed=total(
-        r"\operatorname{tr} (H_\mu^{-1} H H_\mu^{-1})", lam / (lam + mu) ** 2
-    ),
+    claimed=total(TRACE_VARIANCE, lam / (lam + mu) ** 2),
     mutants={
-        "lambda squared": total("tr", lam**2 / (lam + mu) ** 2),
-        "lambda lost": total("tr", 1 / (lam + mu) ** 2),
-        "no square": total("tr", lam / (lam + mu)),
+        "lambda squared": total(TRACE_VARIANCE, lam**2 / (lam + mu) ** 2),
+        "lambda lost": total(TRACE_VARIANCE, 1 / (lam + mu) ** 2),
+        "no square": total(TRACE_VARIANCE, lam / (lam + mu)),
     },
 )
 def check_trace_variance(equation: sp.Eq) -> bool:
-    return trace_is(lambda h, inverted: inverted * h * inverted, equation)
+    return trace_is(TRACE_VARIANCE, 3, equation)
 
 
 @claim(
     "eq-q1-risk",
     "Bayes risk of ridge regression",
+    held="on instances",
     method="exact moments from the definition; exact root sums",
     domain="integer $X$, full rank or not, $d$ = 1 to 4, every $\\mu$",
     claimed=total(RISK, TERM),
@@ -567,12 +645,20 @@ def check_trace_variance(equation: sp.Eq) -> bool:
 )
 def check_risk(equation: sp.Eq) -> bool:
     for x in designs():
-        said = spectral_sum(term_of(equation).subs(d, x.cols), x.T * x)
-        if not vanishes(
-            bayes_mean(exact_risk(x), x) - said.subs(mu, AT)
-        ) or not vanishes(mean_square(x) - said):
-            return False
+        over = over_roots((x.T * x).charpoly())
+        for value, at in (
+            (exact_bayes_risk(x), {d: x.cols, mu: AT}),
+            (mean_square(x), {d: x.cols}),
+        ):
+            if not vanishes(gap(equation, {RISK: value}, at, over)):
+                return False
     return True
+
+
+@cache
+def exact_bayes_risk(x: sp.ImmutableMatrix) -> sp.Expr:
+    """The Bayes risk at mu = AT, from the definition of w_mu."""
+    return bayes_mean(exact_risk(x), x)
 
 
 @cache
@@ -592,55 +678,69 @@ def mean_square(x: sp.ImmutableMatrix) -> sp.Expr:
 @claim(
     "thm-q1-bayes-risk",
     "the theorem, for random teachers and noise",
+    held="by simulation",
     method="Monte Carlo, 4 standard errors, each below half a percent",
-    domain="$d$ = 50, $N$ = 30 (20 zeros), three $\\mu$",
+    domain="$d$ = 50, $N$ = 30 (20 zeros), three $\\mu$, two $\\sigma_w$",
     claimed=TERM,
     mutants=WRONG_TERMS,
 )
 def check_bayes_risk(term: sp.Expr) -> bool:
-    found = simulate(CHECKED, sigma_eps=2.0, draws=10_000)
     at = sp.lambdify((lam, mu, sigma_w, sigma_eps, d), term)
-    risk = at(
-        found.eigenvalues,
-        found.mu[:, None],
-        found.sigma_w,
-        found.sigma_eps,
-        found.eigenvalues.size,
-    ).sum(axis=-1)
-    return bool(
-        np.all(np.abs(found.mean - risk) < 4 * found.error)
-        and np.all(found.error < 0.005 * found.mean)
-    )
+    for found in (
+        simulate(CHECKED, sigma_eps=2.0, draws=10_000),
+        simulate(CHECKED, sigma_eps=1.0, draws=10_000, sigma_w=2.0),
+    ):
+        sigmas = (found.sigma_w, found.sigma_eps)
+        with np.errstate(all="ignore"):  # some wrong versions divide by an eigenvalue
+            terms = at(
+                found.eigenvalues, found.mu[:, None], *sigmas, found.eigenvalues.size
+            )
+        error = found.mean - terms.sum(axis=-1)
+        if not np.all(np.abs(error) < 4 * found.error):
+            return False
+        if not np.all(found.error < 0.005 * found.mean):
+            return False
+    return True
 
 
 # --- the claims: beyond the question ---
 
 
+DERIVATIVE = r"\frac{\partial}{\partial \mu} \overline{\mathcal{R}}(w_\mu)"
+
+
 @claim(
     "eq-q1-derivative",
     "derivative of the Bayes risk with respect to $\\mu$",
-    method="sympy differentiation of each summand",
-    domain="any eigenvalues, any $d$",
+    held="for all values",
+    method="sympy differentiation of each summand, and of their sum",
+    domain="any eigenvalues, any $d$; sums with $d$ = 1 to 3",
     claimed=total(
-        r"\frac{\partial}{\partial \mu} \overline{\mathcal{R}}(w_\mu)",
+        DERIVATIVE,
         2 * lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3,
     ),
     mutants={
         "2 lost": total(
-            "D", lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3
+            DERIVATIVE, lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3
         ),
         "lambda lost": total(
-            "D", 2 * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3
+            DERIVATIVE, 2 * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 3
         ),
         "denominator squared only": total(
-            "D", 2 * lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 2
+            DERIVATIVE, 2 * lam * (sigma_w**2 / d * mu - sigma_eps**2) / (lam + mu) ** 2
         ),
         "sign": total(
-            "D", 2 * lam * (sigma_eps**2 - sigma_w**2 / d * mu) / (lam + mu) ** 3
+            DERIVATIVE, 2 * lam * (sigma_eps**2 - sigma_w**2 / d * mu) / (lam + mu) ** 3
         ),
     },
 )
 def check_derivative(equation: sp.Eq) -> bool:
+    for size in (1, 2, 3):
+        values = rotated(size)[1]
+        risk = sum(TERM.subs({d: size, lam: value}) for value in values)
+        exact = {DERIVATIVE: sp.diff(risk, mu)}
+        if not vanishes(gap(equation, exact, {d: size}, over_values(values))):
+            return False
     return vanishes(sp.diff(TERM, mu) - term_of(equation))
 
 
@@ -654,6 +754,7 @@ WRONG_STARS = {
 @claim(
     "eq-q1-mu-star",
     "the $\\mu$ of smallest Bayes risk",
+    held="on instances",
     method="scipy's bounded minimization of the risk",
     domain="six random spectra with $d$ = 3 to 40, some with zeros",
     claimed=MU_STAR,
@@ -694,6 +795,7 @@ def numeric_minima() -> tuple[tuple[tuple[int, float, float], float], ...]:
 @claim(
     "cor-q1-optimal",
     "the risk falls before $\\mu^\\star$ and rises after it",
+    held="for all values",
     method="sympy, sign of each summand's derivative",
     domain="any positive eigenvalue, any $d$, every $\\mu$ on either side",
     claimed=MU_STAR,
@@ -725,39 +827,45 @@ def conditional(
     return gain * (x * teacher + epsilons), prior * (sp.eye(x.cols) - gain * x)
 
 
+MIN_RISK = r"\overline{\mathcal{R}}(w_{\mu^\star})"
+
+
 @claim(
     "eq-q1-min-risk",
     "the smallest Bayes risk",
+    held="for all values",
     method="sympy, each summand; trace of the exact posterior covariance",
     domain="any eigenvalues; integer $X$, $d$ = 1 to 4",
-    claimed=total(
-        r"\overline{\mathcal{R}}(w_{\mu^\star})", sigma_eps**2 / (lam + mu_star)
-    ),
+    claimed=total(MIN_RISK, sigma_eps**2 / (lam + mu_star)),
     mutants={
-        "denominator squared": total("R", sigma_eps**2 / (lam + mu_star) ** 2),
-        "noise only": total("R", sigma_eps**2 * lam / (lam + mu_star) ** 2),
-        "prior's variance": total("R", sigma_w**2 / d / (lam + mu_star)),
+        "denominator squared": total(MIN_RISK, sigma_eps**2 / (lam + mu_star) ** 2),
+        "noise only": total(MIN_RISK, sigma_eps**2 * lam / (lam + mu_star) ** 2),
+        "prior's variance": total(MIN_RISK, sigma_w**2 / d / (lam + mu_star)),
     },
 )
 def check_min_risk(equation: sp.Eq) -> bool:
     term = term_of(equation).subs(mu_star, MU_STAR)
-    traces = (
-        conditional(x, prior, noise)[1].trace()
-        - spectral_sum(
-            term.subs(
-                {sigma_w: sp.sqrt(prior * x.cols), sigma_eps: sp.sqrt(noise), d: x.cols}
-            ),
-            x.T * x,
-        )
-        for x in designs()
-        for prior, noise in VARIANCES
-    )
-    return vanishes(TERM.subs(mu, MU_STAR) - term) and all(map(vanishes, traces))
+    if not vanishes(TERM.subs(mu, MU_STAR) - term):
+        return False
+    for x in designs():
+        over = over_roots((x.T * x).charpoly())
+        for prior, noise in VARIANCES:
+            trace = conditional(x, prior, noise)[1].trace()
+            at = {
+                sigma_w: sp.sqrt(prior * x.cols),
+                sigma_eps: sp.sqrt(noise),
+                d: x.cols,
+            }
+            at |= {d: x.cols, mu_star: MU_STAR.subs({**at, d: x.cols})}
+            if not vanishes(gap(equation, {MIN_RISK: trace}, at, over)):
+                return False
+    return True
 
 
 @claim(
     "prp-q1-posterior",
     "posterior mean and covariance of the teacher",
+    held="on instances",
     method="conditional Gaussian of $(w_{\\mathrm{true}}, y)$, exact",
     domain="integer $X$, $d$ = 1 to 4, two pairs of variances",
     claimed=(MU_STAR, inverse * X.T * y, sigma_eps**2 * inverse),
@@ -804,6 +912,7 @@ def check_posterior(posterior: tuple[sp.Expr, sp.Expr, sp.Expr]) -> bool:
 @claim(
     "eq-q1-null",
     "the summand of a zero eigenvalue",
+    held="for all values",
     method="sympy; exact moments of the error along null directions of $X$",
     domain="every $\\mu$; integer $X$, $d$ = 2 to 4",
     claimed=sigma_w**2 / d,
@@ -819,50 +928,56 @@ def check_null(term: sp.Expr) -> bool:
     return vanishes(TERM.subs(lam, 0) - term) and all(map(vanishes, measured))
 
 
+SMALL_MU = r"\lim_{\mu \to 0} \overline{\mathcal{R}}(w_\mu)"
+
+
 @claim(
     "eq-q1-small-mu",
     "the limit of no regularization, rank $r$",
+    held="on instances",
     method="exact risk of the pseudo-inverse; sympy limits",
     domain="integer $X$, $d$ = 1 to 4, full and deficient rank",
     claimed=total(
-        r"\lim_{\mu \to 0} \overline{\mathcal{R}}(w_\mu)",
+        SMALL_MU,
         sigma_eps**2 / lam,
         r,
         (1 - r / d) * sigma_w**2,
     ),
     mutants={
-        "null directions forgotten": total("R", sigma_eps**2 / lam, r),
-        "1/d lost": total("R", sigma_eps**2 / lam, r, (d - r) * sigma_w**2),
+        "null directions forgotten": total(SMALL_MU, sigma_eps**2 / lam, r),
+        "1/d lost": total(SMALL_MU, sigma_eps**2 / lam, r, (d - r) * sigma_w**2),
         "rank for its complement": total(
-            "R", sigma_eps**2 / lam, r, r / d * sigma_w**2
+            SMALL_MU, sigma_eps**2 / lam, r, r / d * sigma_w**2
         ),
         "eigenvalue squared": total(
-            "R", sigma_eps**2 / lam**2, r, (1 - r / d) * sigma_w**2
+            SMALL_MU, sigma_eps**2 / lam**2, r, (1 - r / d) * sigma_w**2
         ),
     },
 )
 def check_small_mu(equation: sp.Eq) -> bool:
-    term = term_of(equation)
-    constant = equation.rhs.subs(sp.Sum(term, (i, 1, r)), 0)
     for x in designs():
         poly = (x.T * x).charpoly()
         nonzero = poly.exquo(sp.PurePoly(poly.gen ** (x.cols - x.rank()), poly.gen))
-        said = constant.subs({d: x.cols, r: x.rank()}) + sp.RootSum(
-            nonzero, sp.Lambda(lam, term)
-        )
-        bias, noise = x.pinv() * x - sp.eye(x.cols), x.pinv()
-        if not vanishes(
-            said
-            - sigma_w**2 / x.cols * (bias.T * bias).trace()
-            - sigma_eps**2 * (noise.T * noise).trace()
-        ):
+        noise = pseudo_inverse(x)
+        bias = noise * x - sp.eye(x.cols)
+        risk = sigma_w**2 / x.cols * (bias.T * bias).trace()
+        risk += sigma_eps**2 * (noise.T * noise).trace()
+        at = {d: x.cols, r: x.rank()}
+        if not vanishes(gap(equation, {SMALL_MU: risk}, at, over_roots(nonzero))):
             return False
-    return vanishes(sp.limit(TERM, mu, 0) - term)
+    return vanishes(sp.limit(TERM, mu, 0) - term_of(equation))
+
+
+@cache
+def pseudo_inverse(x: sp.ImmutableMatrix) -> sp.ImmutableMatrix:
+    """The Moore-Penrose inverse, exact."""
+    return sp.ImmutableMatrix(x.pinv())
 
 
 @claim(
     "eq-q1-large-mu",
     "the limit of infinite regularization",
+    held="for all values",
     method="sympy limit of each summand; risk of $w = 0$",
     domain="any eigenvalues, any $d$; integer $X$, $d$ = 1 to 4",
     claimed=sigma_w**2,
@@ -883,8 +998,9 @@ def check_large_mu(limit: sp.Expr) -> bool:
 @claim(
     "cor-q1-more-data",
     "at $\\mu^\\star$ one more sample never raises the risk",
-    method="the formula's values, sample by sample",
-    domain="20 random $X$, $d$ = 10, $N$ from 1 to 30, all variances 1",
+    held="on instances",
+    method="the formula's values, sample by sample, and beside $\\mu^\\star$",
+    domain="20 random $X$, $d$ = 4 and 10, $N$ from 1 to 30, three pairs of variances",
     claimed=MU_STAR,
     mutants={
         "a hundredth of it": MU_STAR / 100,
@@ -893,6 +1009,16 @@ def check_large_mu(limit: sp.Expr) -> bool:
     },
 )
 def check_more_data(best: sp.Expr) -> bool:
-    level = float(best.subs({d: 10, sigma_w: 1, sigma_eps: 1}))
-    risks = growing_risk(level)
-    return bool(np.all(np.diff(risks, axis=1) < 1e-12) and np.all(risks <= 1))
+    for features, *sigmas in ((10, 1.0, 1.0), (10, 2.0, 0.5), (4, 0.5, 1.5)):
+        at = {d: features, sigma_w: sigmas[0], sigma_eps: sigmas[1]}
+        level = float(best.subs(at))
+        if level <= 0:
+            return False
+        risks, *beside = (
+            growing_risk(factor * level, *sigmas, features) for factor in (1, 0.9, 1.1)
+        )
+        worse = all(np.all(other > risks) for other in beside)
+        falls = np.all(np.diff(risks, axis=1) < 1e-12)
+        if not (worse and falls and np.all(risks <= sigmas[0] ** 2)):
+            return False
+    return True

@@ -11,7 +11,6 @@ Hsu, Xu, "Two Models of Double Descent for Weak Features", 2020).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -221,6 +220,7 @@ def _around(middle: int, last: int) -> list[int]:
 # --- the claims ---
 
 n, p, d, r, k = sp.symbols("n p d r k", positive=True, integer=True)
+distance = sp.Symbol("r_j", positive=True)
 sigma_w, sigma_eps = sp.symbols("sigma_w sigma_epsilon", positive=True)
 BIAS, HIDDEN, SPREAD = (
     (1 - r / d) * sigma_w**2,
@@ -232,23 +232,24 @@ BIAS, HIDDEN, SPREAD = (
 @claim(
     "eq-q3-distance",
     "a diagonal entry of $(X^T X)^{-1}$ by a distance",
+    held="on instances",
     method="exact projection onto the other columns",
     domain="integer $X$ of full column rank, $d$ = 1 to 4",
-    claimed=lambda squared: 1 / squared,
+    claimed=1 / distance**2,
     mutants={
-        "distance not inverted": lambda squared: squared,
-        "not squared": lambda squared: 1 / sp.sqrt(squared),
-        "squared twice": lambda squared: 1 / squared**2,
+        "distance not inverted": distance**2,
+        "not squared": 1 / distance,
+        "squared twice": 1 / distance**4,
     },
 )
-def check_distance(entry: Callable[[sp.Expr], sp.Expr]) -> bool:
+def check_distance(entry: sp.Expr) -> bool:
     full = [x for x in designs() if x.rank() == x.cols]
     for x in full:
         inverse = (x.T * x).inv()
         for j in range(x.cols):
             column, others = x[:, j], x[:, [i for i in range(x.cols) if i != j]]
             rest = column - others * others.pinv() * column if others.cols else column
-            if sp.simplify(entry(rest.dot(rest)) - inverse[j, j]) != 0:
+            if sp.simplify(entry.subs(distance, rest.norm()) - inverse[j, j]) != 0:
                 return False
     return len(full) > 3
 
@@ -256,6 +257,7 @@ def check_distance(entry: Callable[[sp.Expr], sp.Expr]) -> bool:
 @claim(
     "eq-q3-inverse-chi",
     "mean of $1 / \\chi^2_k$",
+    held="on instances",
     method="sympy integral of the density",
     domain="$k$ = 3 to 9; infinite for $k$ = 1 and 2",
     claimed=1 / (k - 2),
@@ -281,10 +283,13 @@ def check_inverse_chi(mean: sp.Expr) -> bool:
     return finite and integral(1) == integral(2) == sp.oo
 
 
+TEACHER = 1.5  # sigma_w of the checks, at which none of its powers are equal
+
+
 @cache
 def drawn_risks() -> dict[tuple[int, int, int], np.ndarray]:
     """Risks of the solution of smallest norm for 4,000 random X at each of some (n, p,
-    d) with |n - p| > 4.
+    d) with |n - p| > 4, at `TEACHER`.
     """
     rng, found = np.random.default_rng(211), {}
     for shape in (
@@ -298,7 +303,7 @@ def drawn_risks() -> dict[tuple[int, int, int], np.ndarray]:
         eigenvalues = (spectrum(x) for x in rng.standard_normal((4000, *shape[:2])))
         found[shape] = np.array(
             [
-                student_risk(values, 0.0, shape[2], SIGMA_W, SIGMA_EPS)
+                student_risk(values, 0.0, shape[2], TEACHER, SIGMA_EPS)
                 for values in eigenvalues
             ]
         )
@@ -308,6 +313,7 @@ def drawn_risks() -> dict[tuple[int, int, int], np.ndarray]:
 @claim(
     "eq-q3-mean-risk",
     "mean risk of the solution of smallest norm",
+    held="by simulation",
     method="Monte Carlo over $X$, within 4 standard errors",
     domain="six $(n, p, d)$ below and above $n = p$, 4,000 $X$ each",
     claimed=BIAS + HIDDEN * SPREAD,
@@ -326,7 +332,7 @@ def check_mean_risk(mean: sp.Expr) -> bool:
             p: seen,
             d: features,
             r: min(samples, seen),
-            sigma_w: SIGMA_W,
+            sigma_w: TEACHER,
             sigma_eps: SIGMA_EPS,
         }
         if abs(risks.mean() - float(mean.subs(values))) > 4 * risks.std(
@@ -348,42 +354,42 @@ def drawn_spectra() -> tuple[dict[int, list[np.ndarray]], dict[int, list[np.ndar
     }
 
 
-Rule = Callable[[int, int, float, float], float]
+SIGMAS = (TEACHER, 0.7)
+BEST = d * sigma_eps**2 / sigma_w**2 + d - p
 
 
 @claim(
     "prp-q3-no-peak",
     "at the best $\\mu$ more samples or features never hurt",
+    held="on instances",
     method="exact risks of nested $X$; over $p$ on average, within 3 standard errors",
     domain="200 random $X$, $n$ and $p$ = 1 to 20, $d$ = 20",
-    claimed=best_mu,
+    claimed=BEST,
     mutants={
-        "no regularization": lambda *_: 0.0,
-        "a tenth of it": lambda *arguments: best_mu(*arguments) / 10,
-        "the label noise alone": lambda p, d, sigma_w, sigma_eps: optimal_mu(
-            d, sigma_w, sigma_eps
-        ),
+        "no regularization": sp.Integer(0),
+        "a tenth of it": BEST / 10,
+        "the label noise alone": d * sigma_eps**2 / sigma_w**2,
     },
 )
-def check_no_peak(rule: Rule) -> bool:
-    rows, columns = (
-        {
-            count: np.array(
-                [
-                    student_risk(
-                        x, rule(len(x), 20, SIGMA_W, SIGMA_EPS), 20, SIGMA_W, SIGMA_EPS
-                    )
-                    for x in xs
-                ]
-            )
-            for count, xs in spectra.items()
-        }
-        for spectra in drawn_spectra()
-    )
-    for count in range(1, 20):
-        if np.any(rows[count + 1] > rows[count] + 1e-12):
-            return False
-        change = columns[count + 1] - columns[count]
-        if change.mean() > 3 * change.std(ddof=1) / math.sqrt(len(change)):
-            return False
+def check_no_peak(best: sp.Expr) -> bool:
+    rule = sp.lambdify((p, d, sigma_w, sigma_eps), best, "math")
+    mus = {seen: rule(seen, 20, *SIGMAS) for seen in range(1, 21)}
+    if min(mus.values()) <= 0:
+        return False
+    for spectra, exact in zip(drawn_spectra(), (True, False), strict=True):
+        before = np.full(len(spectra[1]), 1e3)  # more than any risk
+        for xs in spectra.values():
+            below, risks, above = np.transpose([_beside(x, mus[len(x)]) for x in xs])
+            if np.any(risks >= below) or np.any(risks >= above):
+                return False
+            change = risks - before
+            allowed = 1e-12 if exact else 3 * change.std(ddof=1) / math.sqrt(len(xs))
+            if (change.max() if exact else change.mean()) > allowed:
+                return False
+            before = risks
     return True
+
+
+def _beside(x: np.ndarray, mu: float) -> np.ndarray:
+    """The risks a little below mu, at mu, and a little above it."""
+    return student_risk(x, mu * np.array([0.9, 1.0, 1.1]), 20, *SIGMAS)

@@ -294,6 +294,7 @@ def theorem_holds(name: str) -> bool:
 @claim(
     "eq-q5-phi",
     "component-wise functions commute with permutations",
+    held="on instances",
     method="numpy",
     domain="all permutations of 2 to 5 indices, four functions, random $u$",
     claimed=lambda phi, u: phi(u),
@@ -323,6 +324,7 @@ def check_phi(layer: Callable[[Scalar, np.ndarray], np.ndarray]) -> bool:
 @claim(
     "eq-q5-index",
     r"where conjugation by $P_\tau$ moves the weight $W[i, j]$",
+    held="exhaustively",
     method="numpy, exact",
     domain="all permutations of 2 to 5 indices, a matrix of distinct integers",
     claimed=both,
@@ -351,6 +353,7 @@ def check_index(places: Places) -> bool:
 @claim(
     "lem-q5-commute",
     r"$P_\tau W = W P_\tau$ if and only if $W[i, j] = W[\tau(i), \tau(j)]$",
+    held="exhaustively",
     method="exhaustive, exact",
     domain="all 0/1 matrices with $d$ = 2, 3, 4, all permutations",
     claimed=shares,
@@ -377,6 +380,7 @@ def for_all(condition: Shares) -> Callable[[np.ndarray, Iterable[Tau]], np.ndarr
 @claim(
     "thm-q5-equivariance",
     r"$\varphi(Wx)$ is equivariant to $H$ if and only if the weights are shared",
+    held="exhaustively",
     method="exhaustive in $W$ and $H$, random $x$",
     domain="512 0/1 matrices, 63 sets $H$, $d = 3$, four $\\varphi$, both conventions",
     claimed=for_all(shares),
@@ -407,6 +411,7 @@ def check_theorem(condition: Callable[[np.ndarray, Iterable[Tau]], np.ndarray]) 
 @claim(
     "cor-q5-group",
     "a family and the group it generates ask for the same weights",
+    held="exhaustively",
     method="exhaustive, exact",
     domain=(
         "0/1 matrices; 63 sets for $d = 3$, the 300 of at most 2 permutations for "
@@ -444,6 +449,7 @@ def check_group(larger: Callable[[frozenset[Tau]], Iterable[Tau]]) -> bool:
 @claim(
     "eq-q5-counterexample",
     "equivariant weights that are not shared, where $\\varphi$ is not injective",
+    held="on instances",
     method="numpy",
     domain="constant with $s = 0$, $|z|$ with $-1$, sign with 2, the swap of 2 entries",
     claimed=lambda s: np.array([[1.0, 0.0], [0.0, s]]),
@@ -464,6 +470,7 @@ def check_counterexample(weights: Callable[[float], np.ndarray]) -> bool:
 @claim(
     "prp-q5-sharp",
     r"for which $\varphi$ the equivalence holds",
+    held="on instances",
     method="exhaustive in $W$, random $x$",
     domain="625 matrices with entries $-2$ to 2, 14 functions",
     claimed=scale_free,
@@ -485,6 +492,7 @@ def check_sharp(criterion: Callable[[Scalar], bool]) -> bool:
 @claim(
     "thm-q5-orbits",
     "free weights = orbits of pairs of indices",
+    held="exhaustively",
     method="exact rank in sympy; networks on random $x$",
     domain="all subgroups of $S_3$ and $S_4$; each weight changed alone",
     claimed=orbits,
@@ -535,19 +543,25 @@ def _all_equivariant(
     return True
 
 
-def burnside(formula: sp.Eq, group: Iterable[Tau]) -> float:
-    """The right side of the formula for a group, with F(k) the number of fixed points
-    of its k-th permutation.
+def burnside(formula: sp.Eq, group: Iterable[Tau], weights: int) -> bool:
+    """Whether the formula is true for a group with so many free weights, F(k) being the
+    number of fixed points of its k-th permutation, from 1 on.
     """
-    fixed = [sum(index == image for index, image in enumerate(tau)) for tau in group]
-    return sp.lambdify(
-        order, formula.rhs, modules=[{"F": lambda number: fixed[number - 1]}, "math"]
-    )(len(fixed))
+    fixed = {
+        number: sum(index == image for index, image in enumerate(tau))
+        for number, tau in enumerate(group, 1)
+    }
+    sides = sp.lambdify(
+        (n, order), formula.args, modules=[{"F": fixed.__getitem__}, "math"]
+    )
+    left, right = sides(weights, len(fixed))
+    return isinstance(formula, sp.Eq) and left == right
 
 
 @claim(
     "eq-q5-burnside",
     "number of free weights by Burnside's count",
+    held="exhaustively",
     method="exact rank in sympy",
     domain="all 6 subgroups of $S_3$ and all 30 of $S_4$",
     claimed=sp.Eq(n, sp.Sum(F(k) ** 2, (k, 1, order)) / order),
@@ -560,7 +574,7 @@ def burnside(formula: sp.Eq, group: Iterable[Tau]) -> float:
 )
 def check_burnside(formula: sp.Eq) -> bool:
     return all(
-        burnside(formula, group) == nullity(group)
+        burnside(formula, group, nullity(group))
         for size in (3, 4)
         for group in subgroups(size)
     )
@@ -576,6 +590,7 @@ def counted(name: str, formula: sp.Expr, sizes: Iterable[int]) -> bool:
 @claim(
     "eq-q5-trivial",
     "free weights: trivial group",
+    held="on instances",
     method="orbits counted",
     domain="$d$ = 1 to 16",
     claimed=d**2,
@@ -588,6 +603,7 @@ def check_trivial(formula: sp.Expr) -> bool:
 @claim(
     "eq-q5-cyclic",
     "free weights: cyclic group",
+    held="on instances",
     method="orbits counted",
     domain="$d$ = 1 to 16",
     claimed=d,
@@ -600,6 +616,7 @@ def check_cyclic(formula: sp.Expr) -> bool:
 @claim(
     "eq-q5-dihedral",
     "free weights: dihedral group",
+    held="on instances",
     method="orbits counted",
     domain="$d$ = 1 to 16",
     claimed=sp.floor(d / 2) + 1,
@@ -616,6 +633,7 @@ def check_dihedral(formula: sp.Expr) -> bool:
 @claim(
     "eq-q5-symmetric",
     "free weights: all permutations",
+    held="on instances",
     method="orbits counted",
     domain="$d$ = 2 to 16",
     claimed=sp.Integer(2),
@@ -632,6 +650,7 @@ def check_symmetric(formula: sp.Expr) -> bool:
 @claim(
     "cor-q5-circulant",
     r"equivariant to the shift if and only if $W[i, j]$ depends on $i - j$ modulo $d$",
+    held="on instances",
     method="orbits compared",
     domain="$d$ = 1 to 16",
     claimed=circulant,
@@ -658,6 +677,7 @@ def check_circulant(
 @claim(
     "eq-q5-convolution",
     "a circulant layer is a circular convolution",
+    held="on instances",
     method="numpy FFT; torch conv1d, circular",
     domain="$d$ = 3 to 9, random kernels and inputs",
     claimed=sp.Eq(y(i), sp.Sum(c(i - j) * x(j), (j, 0, d - 1))),
@@ -667,23 +687,22 @@ def check_circulant(
         "last term lost": sp.Eq(y(i), sp.Sum(c(i - j) * x(j), (j, 0, d - 2))),
         "causal": sp.Eq(y(i), sp.Sum(c(i - j) * x(j), (j, 0, i))),
     },
+    true=dict.fromkeys(("limits + 1", "limits - 1"), "equal: c and x have period d"),
 )
 def check_convolution(formula: sp.Eq) -> bool:
     rng = np.random.default_rng(211)
     for size in range(3, 10):
         kernel, signal = rng.standard_normal((2, size))
-        periodic = {
-            "c": partial(np.take, kernel, mode="wrap"),
-            "x": partial(np.take, signal, mode="wrap"),
-        }
-        entry = sp.lambdify((i, d), formula.rhs, modules=[periodic, "math"])
-        claimed = np.array([entry(place, size) for place in range(size)])
-        if not all(
-            np.allclose(claimed, other)
-            for other in (by_fft(kernel, signal), by_torch(kernel, signal))
-        ):
-            return False
-    return True
+        for output in (by_fft(kernel, signal), by_torch(kernel, signal)):
+            periodic = {
+                name: partial(np.take, values, mode="wrap")
+                for name, values in (("c", kernel), ("x", signal), ("y", output))
+            }
+            sides = sp.lambdify((i, d), formula.args, modules=[periodic, "math"])
+            left, right = np.transpose([sides(place, size) for place in range(size)])
+            if not np.allclose(left, right):
+                return False
+    return isinstance(formula, sp.Eq)
 
 
 def by_fft(kernel: np.ndarray, signal: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ mean 0 and std sigma_l. The signal is kept at E[u^2] = 1 in every layer.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import sympy as sp
@@ -38,6 +39,7 @@ SYMMETRIC: Mapping[str, sp.Expr] = {
 }
 
 
+@cache
 def moments(density: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     """(E[max(0, u)^2], E[u^2]) of a density, symbolically."""
     p = sp.Symbol("p", positive=True)
@@ -47,6 +49,7 @@ def moments(density: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     return sp.simplify(right), sp.simplify(right + left)
 
 
+@cache
 def leaky_moment(density: sp.Expr, slope: sp.Expr) -> sp.Expr:
     """E[phi(u)^2] for the leaky ReLU with the given slope on the left, symbolically."""
     right, whole = moments(density)
@@ -118,6 +121,7 @@ def _preactivations(
 @claim(
     "eq-q4-second-moment",
     "second moment of a pre-activation",
+    held="on instances",
     method="sympy expansion",
     domain="fan-in 1 to 4, any input, any weights of mean 0",
     claimed=sp.Symbol(r"\sigma_l") ** 2 * v,
@@ -143,6 +147,7 @@ def check_second_moment(moment: sp.Expr) -> bool:
 @claim(
     "eq-q4-symmetric",
     "ReLU keeps half of the second moment $v$ of a symmetric distribution",
+    held="on instances",
     method="sympy integrals",
     domain="uniform, Laplace, triangular, two arcs, Student t",
     claimed=v / 2,
@@ -162,6 +167,7 @@ def check_symmetric(half: sp.Expr) -> bool:
 @claim(
     "eq-q4-gaussian",
     "second moment of the ReLU of a standard normal variable",
+    held="for all values",
     method="sympy integral; quadrature",
     domain="the integral itself",
     claimed=sp.Eq(
@@ -182,9 +188,13 @@ def check_symmetric(half: sp.Expr) -> bool:
             sp.Integral(u**2 * GAUSSIAN, (u, 0, sp.oo)), sp.Integer(1), evaluate=False
         ),
     },
+    true={"factor u**2 dropped": "true: half of the probability"},
 )
 def check_gaussian(equation: sp.Eq) -> bool:
     numeric = stats.norm.expect(lambda x: np.maximum(x, 0) ** 2)
+    left, right = sp.lambdify((), equation.args, "scipy")()
+    if not isinstance(equation, sp.Eq) or not math.isclose(left, right, rel_tol=1e-9):
+        return False
     return sp.simplify(equation.lhs.doit() - equation.rhs) == 0 and math.isclose(
         numeric, float(equation.rhs), rel_tol=1e-9
     )
@@ -193,6 +203,7 @@ def check_gaussian(equation: sp.Eq) -> bool:
 @claim(
     "eq-q4-sigma",
     "standard deviation of the weights that keeps $\\mathbb{E}[u^2] = 1$ under ReLU",
+    held="on instances",
     method="sympy integrals",
     domain=(
         "any width; Gaussian u and the symmetric ones above, scaled to second moment 1"
@@ -209,12 +220,15 @@ def check_sigma(sigma: sp.Expr) -> bool:
         right / whole
         for right, whole in (moments(f) for f in (GAUSSIAN, *SYMMETRIC.values()))
     ]
-    return all(sp.simplify(d * sigma**2 * half - 1) == 0 for half in halves)
+    return sigma.is_positive is True and all(
+        sp.simplify(d * sigma**2 * half - 1) == 0 for half in halves
+    )
 
 
 @claim(
     "eq-q4-leaky",
     "standard deviation of the weights for a leaky ReLU with slope $a$",
+    held="on instances",
     method="sympy integrals",
     domain=(
         "any width, any slope; Gaussian u and the symmetric ones above, scaled to "
@@ -229,12 +243,15 @@ def check_sigma(sigma: sp.Expr) -> bool:
 )
 def check_leaky(sigma: sp.Expr) -> bool:
     kept = [leaky_moment(f, a) / moments(f)[1] for f in (GAUSSIAN, *SYMMETRIC.values())]
-    return all(sp.simplify(d * sigma**2 * part - 1) == 0 for part in kept)
+    return sigma.is_positive is True and all(
+        sp.simplify(d * sigma**2 * part - 1) == 0 for part in kept
+    )
 
 
 @claim(
     "eq-q4-gelu",
     "second moment of the GELU of a standard normal variable",
+    held="on instances",
     method="quadrature",
     domain="the integral itself, to 10 digits",
     claimed=sp.Rational(1, 3) + 1 / (2 * sp.sqrt(3) * sp.pi),

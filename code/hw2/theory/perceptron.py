@@ -18,6 +18,7 @@ ENSEMBLE = sp.Le(-sp.log((p_1 + p_2) / 2), -(sp.log(p_1) + sp.log(p_2)) / 2)
 @claim(
     "eq-t2-parameters",
     "parameters of a perceptron with L hidden layers of equal width",
+    held="on instances",
     method="parameters of torch.nn.Linear layers",
     domain="1 to 6 inputs, widths 1 to 6, 1 to 4 hidden layers",
     claimed=PARAMETERS,
@@ -45,6 +46,7 @@ def check_parameters(parameters: sp.Expr) -> bool:
 @claim(
     "eq-t2-ensemble",
     "the loss of averaged probabilities is at most the average of the losses",
+    held="for all values",
     method="sympy: arithmetic against geometric mean; and on a grid",
     domain="two members, all probabilities of the true class; grid of 99 x 99",
     claimed=ENSEMBLE,

@@ -126,6 +126,7 @@ def gaussian_integral(f: sp.Expr, u: sp.Symbol, low: sp.Expr = -sp.oo) -> sp.Exp
 @claim(
     "eq-t1-growth",
     "standard deviation after $\\ell$ linear layers with unit normal weights",
+    held="on instances",
     method="sympy",
     domain="one layer, width 1 to 4, any input; induction over the layers",
     claimed=n ** (layer / 2),
@@ -145,7 +146,8 @@ def check_growth(std: sp.Expr) -> bool:
 @claim(
     "eq-t1-overflow",
     "layer at which unit normal weights leave the range of float32",
-    method="Monte Carlo, mean within one layer",
+    held="by simulation",
+    method="Monte Carlo, mean from 0.2 layers before it to 0.8 after it",
     domain="32 networks each of width 64, 128, 256, 512",
     claimed=sp.log(F) / sp.log(sp.sqrt(n)),
     mutants={
@@ -156,7 +158,7 @@ def check_growth(std: sp.Expr) -> bool:
 )
 def check_overflow(predicted: sp.Expr) -> bool:
     return all(
-        abs(float(predicted.subs({F: FLOAT32_MAX, n: width})) - measured) < 1
+        -0.2 < measured - float(predicted.subs({F: FLOAT32_MAX, n: width})) < 0.8
         for width, measured in _measured_overflow().items()
     )
 
@@ -200,6 +202,7 @@ def layers_to_nan(
 @claim(
     "eq-t1-std",
     "standard deviation of $y = ax$ for unit normal $a$ and $x$",
+    held="on instances",
     method="sympy; Monte Carlo within 4 standard errors",
     domain="width 1 to 4; width 512, 10,000 products",
     claimed=sp.sqrt(n),
@@ -224,6 +227,7 @@ def check_std(std: sp.Expr) -> bool:
 @claim(
     "eq-t1-walk",
     "variance of $\\log(|x_\\ell|^2 / |x_0|^2)$ for normalized linear layers",
+    held="on instances",
     method="quadrature; Monte Carlo within 4 standard errors",
     domain="width 2, 10, 64, 512; width 32, 10 layers, 20,000 networks",
     claimed=WALK,
@@ -260,6 +264,7 @@ def _walk(width: int, depth: int, networks: int) -> np.ndarray:
 @claim(
     "eq-t1-relu-walk",
     "relative variance of $|x|^2$ in one layer of Kaiming with ReLU",
+    held="for all values",
     method="sympy integrals; Monte Carlo within 4 standard errors",
     domain="any width; width 64, 20,000 layers",
     claimed=RELU_STEP,
@@ -294,6 +299,7 @@ def walk_width(trace: signal.Trace) -> float:
 @claim(
     "eq-t1-saturation",
     "share of tanh units with $|\\tanh u| > a$ for $u \\sim N(0, q)$",
+    held="on instances",
     method="quadrature",
     domain="a = 0.5, 0.9, 0.99; q = 0.5, 5, 50, 500",
     claimed=SATURATION,
@@ -319,6 +325,7 @@ def check_saturation(share: sp.Expr) -> bool:
 @claim(
     "eq-t1-xavier",
     "variance of Xavier uniform weights",
+    held="for all values",
     method="sympy integral",
     domain="any fan-in and fan-out",
     claimed=2 / (fan_in + fan_out),
@@ -339,6 +346,7 @@ def check_xavier(variance: sp.Expr) -> bool:
 @claim(
     "eq-t1-tanh-map",
     "variance map of tanh with Xavier weights, to second order",
+    held="for all values",
     method="sympy series with Gaussian moments; quadrature",
     domain="q -> 0",
     claimed=q - 2 * q**2,
@@ -366,6 +374,7 @@ def check_tanh_map(image: sp.Expr) -> bool:
 @claim(
     "eq-t1-tanh-decay",
     "variance of Xavier-tanh units in deep layers",
+    held="on instances",
     method="variance map iterated by quadrature, within 1%",
     domain="layer 10,000",
     claimed=1 / (2 * layer),
@@ -392,6 +401,7 @@ def _deep_tanh_variance(depth: int) -> float:
 @claim(
     "eq-t1-kaiming",
     "standard deviation of weights that keeps the variance under ReLU",
+    held="for all values",
     method="sympy integral",
     domain="any width, any variance q",
     claimed=sp.sqrt(2 / n),
@@ -399,7 +409,8 @@ def _deep_tanh_variance(depth: int) -> float:
 )
 def check_kaiming(std: sp.Expr) -> bool:
     u = sp.Symbol("u", real=True)
-    return sp.simplify(n * std**2 * gaussian_integral(u**2, u, 0) - q) == 0
+    kept_variance = sp.simplify(n * std**2 * gaussian_integral(u**2, u, 0))
+    return std.is_positive is True and kept_variance == q
 
 
 @claim(
@@ -408,6 +419,7 @@ def check_kaiming(std: sp.Expr) -> bool:
         "standard deviation after $\\ell$ layers of Xavier with ReLU, relative to the "
         "first"
     ),
+    held="for all values",
     method="sympy integral",
     domain="any width, any variance q; induction over the layers",
     claimed=2 ** (-layer / 2),
@@ -430,6 +442,7 @@ def check_relu_decay(std: sp.Expr) -> bool:
 @claim(
     "eq-t1-chi",
     "growth of the squared gradient per layer, saturated tanh with unit normal weights",
+    held="on instances",
     method="sympy integral; quadrature within 1%",
     domain="q = 200, 500, 2000",
     claimed=CHI,
@@ -477,8 +490,9 @@ def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
 @claim(
     "tbl-t1-schemes",
     "mean-field standard deviations and gradient norms of all schemes",
-    method="Monte Carlo, inside the 95% band of the seeds",
-    domain="64 networks of each scheme, every layer, in the range of float32",
+    held="by simulation",
+    method="Monte Carlo, inside the 95% band of the seeds; layer from layer",
+    domain="64 networks of each scheme in the range of float32; every layer",
     claimed=predictions(),
     mutants={
         "Kaiming gain for Xavier": _changed(
@@ -495,9 +509,37 @@ def _changed(name: str, **changes: Any) -> dict[str, MeanField]:
     },
 )
 def check_schemes(predicted: dict[str, MeanField]) -> bool:
+    measured, schemes = signal.study(seeds=64), {s.name: s for s in signal.SCHEMES}
     return all(
-        inside_band(signal.study(seeds=64)[name], field)
+        inside_band(measured[name], field) and follows(schemes[name].activation, field)
         for name, field in predicted.items()
+    )
+
+
+def follows(activation: str, field: MeanField) -> bool:
+    """Whether each layer of a prediction follows from the one before it, for an input
+    of variance 1, also where float32 cannot hold it.
+    """
+    mean, square, slope = np.transpose(
+        [_layer(activation, float(v)) for v in field.variance]
+    )
+    gain = field.variance[0]
+    return (
+        np.allclose(field.variance[1:], gain * square[:-1])
+        and np.allclose(field.log_std, np.log(square - mean**2) / 2)
+        and np.allclose(-np.diff(field.log_gradient), np.log(gain * slope) / 2)
+        and field.log_gradient[-1] == 0
+    )
+
+
+@cache
+def _layer(activation: str, variance: float) -> tuple[float, float, float]:
+    """E[phi], E[phi^2] and E[phi'^2] for pre-activations of this variance."""
+    phi, slope = ACTIVATIONS[activation]
+    return (
+        gaussian_mean(phi, variance),
+        gaussian_mean(lambda u: phi(u) ** 2, variance),
+        gaussian_mean(lambda u: slope(u) ** 2, variance),
     )
 
 

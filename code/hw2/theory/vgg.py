@@ -7,6 +7,7 @@ exact integers.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise, product
 from typing import Any
 
@@ -129,6 +130,7 @@ def lost_columns(size: int) -> Iterator[tuple[int, int, int]]:
             yield before.shape[0], after.shape[0], before.shape[0] - 2 * after.shape[0]
 
 
+@cache
 def torchvision_rows() -> list[Row]:
     """The same table read off `torchvision.models.vgg11` by running it on the meta
     device (shapes, no numbers).
@@ -179,6 +181,7 @@ def output_side(layer: nn.Module, channels: int, side: int) -> int:
 @claim(
     "eq-q6-conv-size",
     "side of a convolution's output",
+    held="on instances",
     method="nn.Conv2d on the meta device",
     domain="kernel 1 to 5, padding 0 to 2, stride 1 to 3, input 5 to 12",
     claimed=RULES.conv_size,
@@ -201,6 +204,7 @@ def check_conv_size(size: sp.Expr) -> bool:
 @claim(
     "eq-q6-conv",
     "parameters of a convolution with bias",
+    held="on instances",
     method="nn.Conv2d on the meta device",
     domain="kernel 1 to 5, 1 to 5 channels in and out",
     claimed=RULES.conv_parameters,
@@ -219,6 +223,7 @@ def check_conv_parameters(parameters: sp.Expr) -> bool:
 @claim(
     "eq-q6-pool",
     "side of a 2 by 2 max pool's output",
+    held="on instances",
     method="nn.MaxPool2d on the meta device",
     domain="input 2 to 64, odd and even",
     claimed=RULES.pool_size,
@@ -233,6 +238,7 @@ def check_pool(size: sp.Expr) -> bool:
 @claim(
     "eq-q6-fc",
     "parameters of a fully connected layer with bias",
+    held="on instances",
     method="nn.Linear on the meta device",
     domain="1 to 8 inputs and outputs",
     claimed=RULES.fc_parameters,
@@ -249,6 +255,7 @@ def check_fc(parameters: sp.Expr) -> bool:
 @claim(
     "tbl-q6-vgg",
     "every row of the VGG-11 table",
+    held="exhaustively",
     method="torchvision's vgg11 on the meta device",
     domain=f"all {len(ARCHITECTURE) + 1} rows, dimension and parameters",
     claimed=rows(),
@@ -268,6 +275,7 @@ def check_table(table: list[Row]) -> bool:
 @claim(
     "eq-q6-total",
     "number of parameters of VGG-11",
+    held="exhaustively",
     method="torchvision's vgg11 on the meta device",
     domain="the network of the question",
     claimed=sp.Integer(total(rows())),
@@ -285,6 +293,7 @@ def check_total(parameters: sp.Integer) -> bool:
 @claim(
     "eq-q6-share",
     "share of the parameters in fully connected layers",
+    held="exhaustively",
     method="torchvision's vgg11 on the meta device",
     domain="the network of the question",
     claimed=sp.Rational(fc_total(rows()), total(rows())),

@@ -890,6 +890,10 @@ WORLD = World(
         ),
         Case(r"1/q", times=2, equals=lambda s: Fraction(1, len(s["Q"]))),
         Case(
+            r"q^{-d_0 d_1 - d_1}",
+            equals=lambda s: Fraction(1, len(of(s).networks[0])),
+        ),
+        Case(
             r"d_0 (d_1 - d_1^\star)",
             equals=lambda s: prescribed(s, None, outgoing=False),
         ),

@@ -161,3 +161,22 @@ def test_conditions_are_sharp():
     instances = {"one": {"x": Free((1, 2), (0,))}}
     assert not judged("x > 0", instances=instances)[0].faults
     assert "meant to be false" in judged("x > -1", instances=instances)[0].faults[0]
+
+
+def test_a_fault_names_the_definitions_that_it_uses():
+    _, found, other = judged("f(x) = 2 x", "f(x) = 3 x", "c = 4")
+    assert found.faults[0].endswith("; `f(x)` is defined at page:0")
+    assert "defined" not in other.faults[0]
+
+
+def test_a_fault_shows_the_formula_with_its_brackets():
+    (found,) = judged(r"\left( \frac{c}{2} \right)^2 = 2")
+    shown = r"\left( \frac{c}{2} \right)^2"
+    assert found.faults[0].startswith(f"`{shown} = 2` does not hold")
+    assert f"`{shown}` is 2.25" in found.faults[0]
+
+
+def test_a_symbol_that_was_not_asked_for_is_shown_with_a_value():
+    (found,) = judged(r"c = 4 \le x")
+    assert "`x` is 1" in found.faults[0]
+    assert "Needed" not in found.faults[0]

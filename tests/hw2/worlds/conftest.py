@@ -32,20 +32,20 @@ class Page:
         formulas of that line and all definitions, or else with all formulas.
         """
         i = next(i for i, line in enumerate(self.lines) if old in line.text)
-        text = self.lines[i].text.replace(old, new, 1)
-        changed = replace(self.lines[i], text=text)
-        needed = {f.formula.where for f in self.today if f.status == DEFINING}
-        needed.add(changed.where)
-        few = [line for line in self.lines if line.where in needed]
-        lines = [
-            changed if line.where == changed.where else line for line in self.lines
-        ]
-        found = judge(
-            said([line for line in lines if line.where in needed]),
-            self.part_of_world(said(few)),
-        )
+        lines = list(self.lines)
+        lines[i] = replace(lines[i], text=lines[i].text.replace(old, new, 1))
+        before, after = said(self.lines), said(lines)
+        found: list[Finding] = []
+        if len(before) == len(after):
+            needed = {f.formula.where for f in self.today if f.status == DEFINING}
+            needed |= {a.where for a, b in zip(before, after, strict=True) if a != b}
+            few = [formula for formula in before if formula.where in needed]
+            found = judge(
+                [formula for formula in after if formula.where in needed],
+                self.part_of_world(few),
+            )
         if not any(f.faults for f in found):
-            found = judge(said(lines), self.world)
+            found = judge(after, self.world)
         return [f"{f.formula.where}: {fault}" for f in found for fault in f.faults]
 
     def part_of_world(self, formulas: list[Formula]) -> World:

@@ -113,6 +113,10 @@ def test_the_stopping_time_is_as_simulated():
 
 
 PLANTED = {
+    "the answer of Part 1": (
+        r"Part 1: $q^{-d_0 d_1 - d_1}$",
+        r"Part 1: $q^{-d_0 d_1 + d_1}$",
+    ),
     "sign in the middle": (r"= 1 - e^{\lfloor T", r"= 1 + e^{\lfloor T"),
     "limit of a sum": (r"\sum_{i=1}^{d_1} a_i \left", r"\sum_{i=2}^{d_1} a_i \left"),
     "index": (r"\sum_j \lambda_j v_j", r"\sum_j \lambda_j v_1"),

@@ -3,29 +3,15 @@
 import numpy as np
 import pytest
 
-from hw2 import claims
-from hw2.formulas.checking import Section
-from hw2.formulas.collecting import collect, text_of
 from hw2.formulas.meaning import Scope
-from hw2.paths import REPORT
 from hw2.theory.bayes_risk import spectrum
 from hw2.theory.double_descent import best_mu, student_risk
 from hw2.worlds import q3
 from hw2.worlds.q3 import WORLD
-from qmdpdf.source import Line, expand
-
-PAGE = REPORT.parent / "theory/_q3-double-descent.qmd"
 
 
-def faults(text: str) -> list[str]:
-    """The faults of the section with this text."""
-    lines = [Line(line, PAGE, i) for i, line in enumerate(text.splitlines(), 1)]
-    findings = Section(WORLD, collect(lines, claims.written)).examine(changes=False)
-    return [fault for finding in findings for fault in finding.faults]
-
-
-def test_no_formula_has_a_fault() -> None:
-    assert faults(text_of(expand(REPORT), "q3")) == []
+def test_no_formula_has_a_fault(page) -> None:
+    assert [fault for f in page.today for fault in f.faults] == []
 
 
 @pytest.mark.parametrize(
@@ -39,10 +25,8 @@ def test_no_formula_has_a_fault() -> None:
         ("for $|n - p| > 1$", r"for $|n - p| \ge 1$"),
     ],
 )
-def test_a_planted_error_is_a_fault(right: str, wrong: str) -> None:
-    text = text_of(expand(REPORT), "q3")
-    assert right in text
-    assert faults(text.replace(right, wrong, 1))
+def test_a_planted_error_is_a_fault(page, right: str, wrong: str) -> None:
+    assert page.faults(right, wrong)
 
 
 @pytest.mark.parametrize("k", [3, 4, 7])

@@ -4,29 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from hw2 import claims
 from hw2.data.imagenette import Images
-from hw2.formulas.checking import Section
-from hw2.formulas.collecting import collect, text_of
-from hw2.paths import REPORT
 from hw2.tasks import imagenette
 from hw2.theory.residual import counted
 from hw2.worlds import t3
 from hw2.worlds.t3 import WORLD
-from qmdpdf.source import Line, expand
-
-PAGE = REPORT.parent / "tasks/_t3-imagenette.qmd"
 
 
-def faults(text: str) -> list[str]:
-    """The faults of the section with this text."""
-    lines = [Line(line, PAGE, i) for i, line in enumerate(text.splitlines(), 1)]
-    findings = Section(WORLD, collect(lines, claims.written)).examine(changes=False)
-    return [fault for finding in findings for fault in finding.faults]
-
-
-def test_no_formula_has_a_fault() -> None:
-    assert faults(text_of(expand(REPORT), "t3")) == []
+def test_no_formula_has_a_fault(page) -> None:
+    assert [fault for f in page.today for fault in f.faults] == []
 
 
 @pytest.mark.parametrize(
@@ -41,10 +27,8 @@ def test_no_formula_has_a_fault() -> None:
         (r"$a \cdot \mathcal{N}(0, 1)$", r"$\mathcal{N}(0, a)$"),
     ],
 )
-def test_a_planted_error_is_a_fault(right: str, wrong: str) -> None:
-    text = text_of(expand(REPORT), "t3")
-    assert right in text
-    assert faults(text.replace(right, wrong, 1))
+def test_a_planted_error_is_a_fault(page, right: str, wrong: str) -> None:
+    assert page.faults(right, wrong)
 
 
 @pytest.mark.parametrize("name", WORLD.instances)
