@@ -20,10 +20,6 @@ def test_every_experiment_is_recorded_whole_and_not_stale(key):
     assert experiments.outdated(key) == ""
 
 
-# recorded before answers were kept; this list only gets shorter
-WITHOUT_ANSWERS = {"magic/ablations"}
-
-
 @pytest.mark.parametrize(
     "key", [key for key, item in experiments.registry().items() if item.score]
 )
@@ -31,7 +27,7 @@ def test_what_was_predicted_is_stored(key):
     task, name = key.split("/")
     run = runs.load(task, name)
     searches = name.startswith("search") or name == "transforms"
-    if not searches and key not in WITHOUT_ANSWERS:
+    if not searches:
         assert runs.load_answers(run)
         assert not any("accuracy" in n for n in run.summary if "mirrored" not in n)
 
