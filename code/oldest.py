@@ -15,6 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".build" / "oldest"
 TESTS = ("tests/hw2/test_live.py", "tests/hw2/test_submission.py")
+# the recorded runs are read with the versions of requirements.lock: others draw other
+# random numbers, and the runs' first losses would be taken for those of other code
+LEFT_OUT = (
+    "tests/hw2/test_submission.py::test_what_is_recorded_is_what_the_notebook_compares"
+)
 
 
 def requirements(pyproject: str) -> list[str]:
@@ -30,7 +35,8 @@ def main() -> int:
     wanted = requirements((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     note = ENVIRONMENT / hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:16]
     python = str(ENVIRONMENT / "bin" / "python")
-    commands = [[python, "-m", "pytest", "-p", "no:cacheprovider", *TESTS]]
+    pytest = [python, "-m", "pytest", "-p", "no:cacheprovider"]
+    commands = [[*pytest, *TESTS, "--deselect", LEFT_OUT]]
     if not note.exists():
         commands = [
             [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)],

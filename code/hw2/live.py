@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from scipy import stats
 from torch import Tensor
-from tqdm import tqdm
 
+from hw2 import training
 from hw2.training import State
 
 RECORDED = Path("recorded.json")  # beside the notebook, which writes it
@@ -44,22 +44,9 @@ def epochs(state: State, total: int, name: str) -> Iterator[int]:
     """
     folder = os.environ.get("HW2_CHECKPOINTS", "")
     file = Path(folder) / f"{name} {_digest(state)}.safetensors" if folder else None
-    if file and file.is_file():
-        state.load(file)
-    with tqdm(
-        total=total,
-        initial=state.epoch,
-        desc=name,
-        unit="epoch",
-        ncols=88,
-        file=sys.stdout,
-    ) as bar:
-        while state.epoch < total:
-            yield state.epoch
-            state.epoch += 1
-            if file:
-                state.save(file)
-            bar.update()
+    bar = {"ncols": 88, "file": sys.stdout}
+    for _ in training.epochs(state, total, file, name, **bar):
+        yield state.epoch
 
 
 def _digest(state: State) -> str:
@@ -72,12 +59,6 @@ def _digest(state: State) -> str:
     groups, schedule = state.optimizer.state_dict()["param_groups"], state.scheduler
     found.update(json.dumps([groups, schedule.state_dict()], default=str).encode())
     return found.hexdigest()[:12]
-
-
-def note(state: State, **numbers: float) -> None:
-    """Add an epoch's numbers to the curves."""
-    for name, value in numbers.items():
-        state.curves.setdefault(name, []).append(value)
 
 
 # --- what was recorded ---
@@ -133,17 +114,24 @@ def change(what: str, base: str, full: bool = False) -> str:
 
 
 def compare(what: str, *accuracies: float, full: bool = False) -> None:
-    """Print accuracies of live trainings beside those of the recorded seeds; without
-    any, the recorded ones alone.
-
-    Raises UnexpectedError where their mean lies outside of the band.
+    """Print accuracies of live trainings beside those of the recorded seeds, as `check`
+    does; without any, the recorded ones alone.
     """
     if not accuracies:
         print(f"{what}: RECORDED, not run here: {told(what, full)}")
         return
-    low, high = (100 * end for end in band(_recipe(what, full), len(accuracies)))
+    check(what, _recipe(what, full), *accuracies)
+
+
+def check(what: str, recipe: Mapping[str, Any], *accuracies: float) -> None:
+    """Print accuracies of live trainings beside those of a recipe's recorded seeds.
+
+    Raises UnexpectedError where their mean lies outside of the band.
+    """
+    low, high = (100 * end for end in band(recipe, len(accuracies)))
     print(f"{what}: {_percent(accuracies)} in this run")
-    print(f"    recorded: {told(what, full)}; expected {low:.1f} to {high:.1f} %")
+    before = _percent(recipe["values"])
+    print(f"    recorded: {before}; expected {low:.1f} to {high:.1f} %")
     if not low <= 100 * statistics.fmean(accuracies) <= high:
         raise UnexpectedError(
             f"{what}: {_percent(accuracies)} is outside of what the recorded seeds "

@@ -100,6 +100,11 @@ class State(Generic[Model]):
     )  # name -> one entry per epoch
     epoch: int = 0  # epochs done
 
+    def note(self, **numbers: Any) -> None:
+        """Add an epoch's numbers to the curves."""
+        for name, value in numbers.items():
+            self.curves.setdefault(name, []).append(value)
+
     def save(self, file: Path) -> None:
         """Write a checkpoint in one step."""
         tensors = {
@@ -171,43 +176,46 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
+def epochs(
+    state: State,
+    total: int,
+    checkpoint: Path | None = None,
+    description: str = "training",
+    **settings: Any,
+) -> Iterator[tqdm]:
+    """Once for each epoch that is left to train, from the checkpoint where there is
+    one: the progress bar, which has the settings.
+
+    After each a checkpoint is written. It stays: whoever has stored the result removes
+    it. Raises TrainingError for a damaged checkpoint.
+    """
+    if checkpoint is not None and checkpoint.is_file():
+        state.load(checkpoint)
+    settings |= {"total": total, "initial": state.epoch, "unit": "epoch"}
+    with tqdm(desc=description, **settings) as bar:
+        while state.epoch < total:
+            yield bar
+            state.epoch += 1
+            if checkpoint is not None and rank() == 0:
+                state.save(checkpoint)
+            bar.update()
+
+
 def fit(
     state: State,
-    epochs: int,
+    total: int,
     train_epoch: Callable[[], Mapping[str, Any]],
     checkpoint: Path | None = None,
     description: str = "training",
 ) -> dict[str, list[Any]]:
-    """Train to `epochs` epochs, from the checkpoint where there is one, and write a
-    checkpoint after each epoch.
-
-    `train_epoch` trains one epoch and returns its numbers, each a number or one per
-    seed; the curves of these are returned, one entry per epoch. The checkpoint stays:
-    whoever has stored the result removes it. Raises TrainingError for a damaged
-    checkpoint.
+    """Train to `total` epochs, as `epochs` does. `train_epoch` trains one and returns
+    its numbers, each a number or one per seed; the curves of these are returned, one
+    entry per epoch.
     """
-    if checkpoint is not None and checkpoint.is_file():
-        state.load(checkpoint)
     silent = None if rank() == 0 else True
-    with tqdm(
-        total=epochs,
-        initial=state.epoch,
-        desc=description,
-        unit="epoch",
-        disable=silent,
-    ) as bar:
-        while state.epoch < epochs:
-            numbers = train_epoch()
-            for name, value in numbers.items():
-                state.curves.setdefault(name, []).append(value)
-            state.epoch += 1
-            if checkpoint is not None and rank() == 0:
-                state.save(checkpoint)
-            bar.set_postfix(
-                {
-                    name: f"{torch.tensor(value).mean():.4f}"
-                    for name, value in numbers.items()
-                }
-            )
-            bar.update()
+    for bar in epochs(state, total, checkpoint, description, disable=silent):
+        numbers = train_epoch()
+        state.note(**numbers)
+        means = {name: torch.tensor(value).mean() for name, value in numbers.items()}
+        bar.set_postfix({name: f"{mean:.4f}" for name, mean in means.items()})
     return state.curves

@@ -95,7 +95,7 @@ def train(total, stop=None, rate=0.1):
         state.scheduler.step()
         if epoch == stop:
             raise KeyboardInterrupt
-        live.note(state, loss=loss.item())
+        state.note(loss=loss.item())
     return model.weight.detach(), state.curves["loss"]
 
 

@@ -378,6 +378,23 @@ def test_its_text_is_markdown_that_colab_shows(notebook):
             assert not re.search(r"^\s*([*+-]|\d+\.) .*\$", cell.source, re.MULTILINE)
 
 
+# what MathJax shows without any package or macro
+MATHJAX = {"approx", "ell", "infty", "log", "pm", "sqrt", "top"}
+
+
+def test_its_formulas_are_latex_that_mathjax_shows(notebook):
+    text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    assert text.count("$") % 2 == 0
+    formulas = re.split(r"\$", text)[1::2]
+    assert formulas
+    for formula in formulas:
+        assert formula == formula.strip()
+        assert "\n" not in formula
+        assert set(re.findall(r"\\([A-Za-z]+|.)", formula)) <= MATHJAX
+        assert formula.count("{") == formula.count("}")
+        assert not re.search(r"[*<>`]", formula)  # Markdown's before it is MathJax's
+
+
 def test_the_pdf_and_its_sections_are_named(notebook):
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert text.count(f"`{PDF}`") == 2

@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+from hw2.data import digits, imagenette
 from hw2.paths import ROOT
 
 STUB = """\
@@ -113,6 +115,17 @@ def test_each_kind_of_source_is_a_reason_to_render(tree, file):
     make(tree, "pdf")
     touch(tree / file)
     assert make(tree, "pdf") == ["render with TeX"]
+
+
+def test_what_a_render_or_a_submission_fetches_is_none(tree):
+    make(tree, "pdf")
+    for file in (digits.FILE, imagenette.FILE, imagenette.OFFICIAL):
+        (tree / "data" / file.name).write_text("")
+        touch(tree / "data" / file.name)
+    decoded = tree / "data" / f"{Path(imagenette.FILE.name).stem}-64px.safetensors"
+    decoded.write_text("")
+    touch(decoded)
+    assert make(tree, "pdf") == []
 
 
 @pytest.mark.parametrize("file", ["requirements.lock", "pyproject.toml"])

@@ -30,3 +30,8 @@ def test_what_hosted_notebooks_have_is_allowed():
         "matplotlib": "3.10",
         "sympy": "1.13",
     }
+
+
+def test_what_is_left_out_is_there():
+    file, name = oldest.LEFT_OUT.split("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")

@@ -3,10 +3,11 @@ expression.
 """
 
 import re
+from pathlib import Path
 
 import pytest
 
-from hw2 import claims, pages, pdf_check
+from hw2 import claims, pages, pdf_check, submission
 from hw2.formulas.collecting import classified
 from hw2.paths import NOTEBOOK, REPORT
 from qmdpdf.source import Line, expand
@@ -99,3 +100,40 @@ def test_shown_code_fits_the_page(tmp_path):
     chunk = "```{python}\n%sx = '" + 88 * "x" + "'\n```\n"
     page.write_text(chunk % "" + "\n" + chunk % "#| echo: false\n")
     assert len(wide(expand(page))) == 1
+
+
+def headings(lines: list[Line]) -> list[str]:
+    """The headings among some lines, without their attributes."""
+    return [
+        re.sub(r"\s*\{[^}]*\}$", "", line.text.lstrip("# "))
+        for kind, line in classified(lines)
+        if not kind and re.match("#+ ", line.text)
+    ]
+
+
+def test_the_report_and_the_notebook_name_headings_that_the_other_has():
+    report, notebook = expand(REPORT), expand(NOTEBOOK)
+    named = {
+        line.where.partition(":")[0]: re.findall('"([^"]*)"', line.text)
+        for line in report
+        if line.text.startswith("*In the notebook: ")
+    }
+    assert [Path(where).name for where in named] == [
+        "_t1-signal.qmd",
+        "_t2-magic.qmd",
+        "_t3-imagenette.qmd",
+        "_t3-augmented.qmd",
+    ]
+    assert all(set(names) <= set(headings(notebook)) for names in named.values())
+    assert sum(map(len, named.values())) == 5
+    back = re.findall(
+        r"\[\[(sec-[\w-]+)\]\]", "\n".join(line.text for line in notebook)
+    )
+    assert back == ["sec-t1", "sec-t2", "sec-t3"]
+    for label in back:
+        number, title = re.fullmatch(
+            r"Section (\d+), \*(.*)\*", submission.sections()[label]
+        ).groups()
+        assert headings(report).count(title) == 1
+        numbered = [line.text for line in report if re.match(r"# .*\{#sec-", line.text)]
+        assert numbered[int(number) - 1].endswith(f"{{#{label}}}")

@@ -426,7 +426,8 @@ def compute_type(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
-        abilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        told = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch 2.8 has it not
+        abilities: dict[str, Any] = told() if device.type == "cpu" else {}
         fast = any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return torch.bfloat16 if fast else torch.float32
 

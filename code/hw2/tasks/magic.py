@@ -26,6 +26,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     StandardScaler,
 )
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import TensorDataset
@@ -33,6 +34,7 @@ from torch.utils.data import TensorDataset
 from hw2 import training
 from hw2.answers import BITS, pack, unpack
 from hw2.data import DataFile, magic
+from hw2.kept import kept
 from hw2.tasks import Answers, Curves, Experiment, Result, Summary, check_epochs
 
 
@@ -635,6 +637,16 @@ def evaluate_final(
     model = Ensemble(chosen, test.tensors[0].shape[1], seeds)
     model.load_state_dict(dict(weights))
     return {"test": probabilities(model, test.tensors[0])}, magic.FILE
+
+
+@kept
+def trained_anew(config: Config, seed: int) -> float:
+    """Test accuracy of a network that is trained here and now, on all rows but test."""
+    frame, split, rest = load()
+    data, test = prepare(config, frame, rest, split.test)
+    with threadpool_limits(1):  # on one machine always the same sums
+        model, _ = train(config, [seed], data)
+        return loss_and_accuracy(model, test)[1][0]
 
 
 def initializations(seeds: Sequence[int], checkpoints: Path) -> Result:

@@ -296,6 +296,8 @@ def test_bfloat16_only_where_it_is_fast(monkeypatch):
             lambda found=name: {found: True, "avx512_f": True},
         )
         assert imagenette.compute_type(cpu) == expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert imagenette.compute_type(cpu) == torch.float32
     assert imagenette.compute_type(torch.device("mps")) == torch.float32
 
 

@@ -583,3 +583,14 @@ def test_the_canary_of_several_configs_is_that_of_each():
     assert magic.canary(magic.records(configs)) == [
         x for c in configs.values() for x in magic.canary(asdict(c))
     ]
+
+
+def test_what_is_trained_anew_is_tested_on_the_test_rows(monkeypatch, frame, split):
+    rest = np.sort(np.concatenate([split.train, split.validation]))
+    monkeypatch.setattr(magic, "load", lambda: (frame, split, rest))
+    monkeypatch.setenv("HW2_KEEP", "0")
+    rows, test = magic.prepare(TINY, frame, rest, split.test)
+    model, _ = magic.train(TINY, [5], rows)
+    x, y = test.tensors
+    expected = ((magic.probabilities(model, x)[0] > 0.5) == y.bool()).double().mean()
+    assert magic.trained_anew(TINY, 5) == pytest.approx(float(expected))
