@@ -875,11 +875,8 @@ def harden(
         for name, value in network.state_dict().items():
             weights[prefix + name] = value.half()
     answers, _ = evaluate_final(asdict(config), weights, None)
-    answers = {
-        name: value
-        for name, value in answers.items()
-        if not name.startswith("mistakes.")
-    }
+    for name in [name for name in answers if name.startswith("mistakes.")]:
+        weights[name] = answers.pop(name)
     device = data.train.images.device
     return Result(
         asdict(config), list(seeds), curves, {}, weights, device, answers, data.archive
