@@ -31,6 +31,7 @@ from torch import Tensor
 from hw2 import data, experiments, runs, show
 from hw2.data import DataError, imagenette
 from hw2.paths import NOTEBOOK, REPORT, ROOT, write
+from hw2.tasks.imagenette import NOISE
 from qmdpdf.execute import execute
 from qmdpdf.source import Document, expand, read
 
@@ -87,6 +88,22 @@ FULL = _BOTH | {
     "with augmentation, test accuracy": ("imagenette/augmented", "test_accuracy"),
     "trained for longer, test accuracy": ("imagenette/long", "test_accuracy"),
 }
+# what was recorded besides, from whose seeds the spread is known the better
+BESIDES = (
+    ("magic/single", "validation_accuracy"),
+    ("magic/plain", "validation_accuracy"),
+    ("imagenette/constant", "test_accuracy"),
+    *(
+        place
+        for level in NOISE
+        for place in (
+            ("imagenette/notebook", f"augmented_{level:g}"),
+            ("imagenette/constant", f"noise_{level:g}"),
+            ("imagenette/augmented", f"noise_{level:g}"),
+            ("imagenette/long", f"noise_{level:g}"),
+        )
+    ),
+)
 # the curves that are shown where the images are not at hand
 CURVES = {"without augmentation": "plain", "with augmentation": "augmented"}
 
@@ -180,24 +197,26 @@ def _like(key: str, number: str) -> list[list[float]]:
     """The values of all recipes whose spread is taken to be the same: those of one task
     for the same kind of number.
     """
-    task = key.partition("/")[0]
-    places = [
-        (other, name)
-        for other, name in dict.fromkeys([*QUICK.values(), *FULL.values()])
-        if other.partition("/")[0] == task and _kind(name) == _kind(number)
+    return [
+        _values(*place)
+        for place in dict.fromkeys([*QUICK.values(), *FULL.values(), *BESIDES])
+        if _kind(*place) == _kind(key, number)
     ]
-    return [_values(*place) for place in places]
 
 
-def _kind(number: str) -> str:
-    """What an accuracy is one of: the level of noise, or a word."""
+def _kind(key: str, number: str) -> str:
+    """What an accuracy is one of: its task, and the level of noise, or whether it is of
+    a single network.
+    """
+    task = key.partition("/")[0]
     if level := re.search(r"0\.\d+", number):
-        return level[0]
-    return (
-        number
-        if number.startswith(("plain_v", "logistic"))
-        else ("validation" if "validation" in number else "test")
-    )
+        return f"{task} {level[0]}"
+    if "logistic" in number:
+        return number
+    if "validation" in number:
+        alone = number.startswith("plain") or key in ("magic/single", "magic/plain")
+        return f"{task} validation{' alone' if alone else ''}"
+    return f"{task} test"
 
 
 def _rounded(curves: list[list[float]]) -> list[list[float]]:

@@ -655,5 +655,7 @@ def test_what_is_recorded_is_what_the_notebook_compares(document):
         for what, recipe in found[name].items():
             assert all(0.5 < value < 1 for value in recipe["values"]), what
             assert recipe["values"] in recipe["like"]
+            low, high = live.band(recipe)
+            assert 0.5 < low < high < low + (0.3 if "0.05" in what else 0.05) < 1
     assert told(long) <= set(found["full"])
     assert told(line for line in lines if line not in long) <= set(found["quick"])
