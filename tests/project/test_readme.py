@@ -141,7 +141,9 @@ def test_paths_exist():
      ("without augmentation at constant resolution", "imagenette", "constant", "test_accuracy"),
      ("without augmentation", "imagenette", "plain", "test_accuracy"),
      ("with augmentation", "imagenette", "augmented", "test_accuracy"),
-     ("60 instead of 21 epochs with augmentation", "imagenette", "long", "test_accuracy_mirrored")],
+     ("60 instead of 21 epochs with augmentation", "imagenette", "long", "test_accuracy_mirrored"),
+     ("noise of standard deviation 0.05", "imagenette", "augmented", "noise_0.05"),
+     ("the same noise, after four more epochs", "imagenette", "noise", "noise_0.05")],
 )  # fmt: skip
 def test_the_results_are_the_recorded_ones(row, task, name, number):
     run = experiments.get(task, name)
