@@ -552,15 +552,15 @@ def tables() -> None:
 
 def _table(found: Sequence[Verdict]) -> str:
     rows = [
-        "| Claim | Statement | Holds | Checked by | Tied | Mutants |",
+        "| Claim | Statement | Holds, and how it was checked | Tied | Mutants |",
         # the columns' shares of the width
-        f"|:{'-' * 17}|:{'-' * 25}|:{'-' * 13}|:{'-' * 34}|:{'-' * 8}|{'-' * 9}:|",
+        f"|:{'-' * 17}|:{'-' * 29}|:{'-' * 43}|:{'-' * 8}|{'-' * 9}:|",
     ]
     for verdict in found:
         item = verdict.claim
         refuted = f"{verdict.refuted}/{len(item.mutants)}"
         rows.append(
-            f"| @{item.label} | {item.statement} | {item.held} | {item.method}; "
+            f"| @{item.label} | {item.statement} | *{item.held}*: {item.method}; "
             f"{item.domain} | {verdict.tie} | {refuted} |"
         )
     return "\n".join(rows)
