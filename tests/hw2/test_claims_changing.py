@@ -55,7 +55,7 @@ def changed(claimed) -> set[str]:
         (M.inv() * K, {"M*K", "M**(-1)", "K", "2*M**(-1)*K", "-M**(-1)*K"}),
         ((a, sp.Integer(2)), {"(2*a, 2)", "(a, 3)", "(a, 1)"}),
     ],
-    ids=str,
+    ids=lambda value: "versions" if isinstance(value, set) else str(value),
 )  # fmt: skip
 def test_each_place_is_changed(claimed, expected):
     assert expected <= changed(claimed)
