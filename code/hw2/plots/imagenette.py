@@ -30,6 +30,7 @@ TITLES = {
     "erase": "erase",
     "mixup": "mixup",
     "cutmix": "CutMix",
+    "noise": "noise",
 }
 
 
