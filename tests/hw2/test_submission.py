@@ -194,9 +194,9 @@ def folder(tmp_path_factory):
     (folder / "magic04.data").symlink_to(ROOT / "data" / "magic04.data")
     train, test = synthetic(14), synthetic(3)
     found = imagenette.Imagenette(
-        train, test, imagenette.FILE, imagenette.digest(train, test)
+        train, test, imagenette.OFFICIAL, imagenette.digest(train, test)
     )
-    imagenette._write(folder / "imagenette2-224sq-64px.safetensors", found)
+    imagenette._write(folder / "imagenette2-160-64px.safetensors", found)
     return folder
 
 
