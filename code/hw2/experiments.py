@@ -122,7 +122,8 @@ def get(task: str, name: str) -> Run:
         raise _stale(
             run, f"its seeds are {run.seeds}, today's are {list(experiment.seeds)}"
         )
-    if experiment.base and run.provenance.get("base_sha256") not in _base(experiment):
+    base = experiment.base and _base_digest(experiment)
+    if base and run.provenance.get("base_sha256") != base:
         raise _stale(
             run, f"the weights of {experiment.base}, its first, are others now"
         )
@@ -210,8 +211,8 @@ def record(key: str, fresh: bool = False) -> Run:
         _canary(experiment, config),
         runs.provenance(experiment.data.sha256),
     )
-    if base:
-        provenance["base_sha256"] = next(iter(base))
+    if experiment.base:
+        provenance["base_sha256"] = _base_digest(experiment)
     with training.processes():
         first, seconds = training.rank() == 0, 0.0
         if first:
@@ -222,7 +223,7 @@ def record(key: str, fresh: bool = False) -> Run:
             )
         _wait_for_all()
         start = time.perf_counter()
-        result = experiment.train(folder, *base.values())
+        result = experiment.train(folder, *base)
         seconds += time.perf_counter() - start
         if changed := _changes(config, runs.as_read(result.config)) or _changes(
             runs.as_read(result.config), config
@@ -336,7 +337,7 @@ def repeat(key: str, checkpoints: Path) -> list[Repeated]:
     if not experiment.once:
         raise RunError(f"{key} cannot be trained for one seed")
     checkpoints.mkdir(parents=True, exist_ok=True)
-    result = experiment.once(checkpoints, *_base(experiment).values())
+    result = experiment.once(checkpoints, *_base(experiment))
     summary, _ = (
         experiment.score(run.config, result.curves, result.answers)
         if experiment.score
@@ -420,14 +421,16 @@ def _stale(run: Run, reason: str) -> RunError:
     )
 
 
-def _base(experiment: Experiment) -> dict[str, dict[str, Any]]:
-    """The recorded weights that an experiment goes on from, by their digest; nothing
-    for one that begins anew.
+def _base(experiment: Experiment) -> list[dict[str, Any]]:
+    """The recorded weights that an experiment goes on from; nothing for one that begins
+    anew.
     """
-    if not experiment.base:
-        return {}
-    run = get(*experiment.base.split("/"))
-    return {run.provenance["weights_sha256"]: _weights(run)}
+    return [_weights(get(*experiment.base.split("/")))] if experiment.base else []
+
+
+def _base_digest(experiment: Experiment) -> str:
+    """The digest of these weights, as it is recorded."""
+    return runs.load(*experiment.base.split("/")).provenance["weights_sha256"]
 
 
 def _weights(run: Run) -> dict[str, Any]:

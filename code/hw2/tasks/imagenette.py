@@ -820,10 +820,7 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
                 curves.setdefault(name, []).append(curve)
         if mirrored:
             summary["validation_accuracy_mirrored"] = both
-        # what is reported is what the recorded weights give
-        answers, _ = evaluate_final(asdict(config), weights, None, mirrored)
-        for name in [name for name in answers if name.startswith("mistakes.")]:
-            weights[name] = answers.pop(name)
+        answers = answer(config, weights, mirrored)
         return Result(
             asdict(config),
             list(seeds),
@@ -848,6 +845,28 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
     )
 
 
+def answer(
+    config: Config, weights: dict[str, Tensor], mirrored: bool = False
+) -> dict[str, Tensor]:
+    """All answers of networks that were just trained, which are those of their weights
+    as they are recorded; the `mistakes` become part of the weights.
+    """
+    answers, _ = evaluate_final(asdict(config), weights, None, mirrored)
+    for name in [name for name in answers if name.startswith("mistakes.")]:
+        weights[name] = answers.pop(name)
+    return answers
+
+
+def of_seed(weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """The state of the network of one seed, from all recorded weights."""
+    prefix = f"network.{seed}."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }
+
+
 def harden(
     checkpoints: Path,
     base: Mapping[str, Tensor],
@@ -861,22 +880,15 @@ def harden(
     curves: Curves = {}
     weights: dict[str, Tensor] = {}
     for seed in seeds:
-        prefix = f"network.{seed}."
-        start = {
-            name.removeprefix(prefix): value.float()
-            for name, value in base.items()
-            if name.startswith(prefix)
-        }
+        start = {name: value.float() for name, value in of_seed(base, seed).items()}
         network, found = train(
             config, seed, data.train, checkpoints=checkpoints, start=start
         )
         for name, curve in found.items():
             curves.setdefault(name, []).append(curve)
         for name, value in network.state_dict().items():
-            weights[prefix + name] = value.half()
-    answers, _ = evaluate_final(asdict(config), weights, None)
-    for name in [name for name in answers if name.startswith("mistakes.")]:
-        weights[name] = answers.pop(name)
+            weights[f"network.{seed}.{name}"] = value.half()
+    answers = answer(config, weights)
     device = data.train.images.device
     return Result(
         asdict(config), list(seeds), curves, {}, weights, device, answers, data.archive
@@ -903,14 +915,7 @@ def evaluate_final(
     found = {"labels": labels.byte()}
     seeds = sorted({int(name.split(".")[1]) for name in weights if "network." in name})
     for seed in tqdm(seeds, "evaluating", unit="network", disable=None):
-        prefix = f"network.{seed}."
-        network.load_state_dict(
-            {
-                name.removeprefix(prefix): value
-                for name, value in weights.items()
-                if name.startswith(prefix)
-            }
-        )
+        network.load_state_dict(of_seed(weights, seed))
         logits = predict(network, test.images)
         confidence, classes = logits.softmax(1).max(1)
         truth = logits.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
@@ -997,8 +1002,8 @@ def score_final(
         found["noise_accuracy"].append(
             [noisy(seed, level, 0) if level else clean for level in NOISE_GRID]
         )
-    for name in curves.keys() & {"validation_accuracy"}:
-        summary[name] = [curve[-1] for curve in curves[name]]
+    if watched := curves.get("validation_accuracy"):
+        summary["validation_accuracy"] = [curve[-1] for curve in watched]
     return summary, found
 
 
@@ -1069,8 +1074,10 @@ def evaluate_shown(
     }, data.archive
 
 
-def without(base: Config) -> dict[str, Config]:
-    """`base` without each of its transforms, and without all."""
+def transforms(base: Config) -> Experiment:
+    """The ablation of the transforms: the validation curves of `base` without each of
+    them, and without all.
+    """
     configs = {
         f"without {name}": replace(
             base,
@@ -1078,11 +1085,7 @@ def without(base: Config) -> dict[str, Config]:
         )
         for name in base.augmentation
     }
-    return configs | {"without any": replace(base, augmentation=())}
-
-
-def variants(configs: Mapping[str, Config]) -> Experiment:
-    """Other recipes, judged on the validation images: no test image is looked at."""
+    configs["without any"] = replace(base, augmentation=())
     config = {name: asdict(variant) for name, variant in configs.items()}
 
     def run(checkpoints: Path, seeds: Sequence[int] = SEEDS) -> Result:
@@ -1104,15 +1107,15 @@ def variants(configs: Mapping[str, Config]) -> Experiment:
         config,
         imagenette.FILE,
         run,
-        lambda config: canary(config[list(configs)[-1]]),
-        score=score_variants,
+        lambda config: canary(config["without any"]),
+        score=score_transforms,
         once=partial(run, seeds=SEEDS[:1]),
         copies=(imagenette.OFFICIAL,),
         seeds=SEEDS,
     )
 
 
-def score_variants(
+def score_transforms(
     config: Mapping[str, Any], curves: Curves, _: Answers
 ) -> tuple[Summary, Curves]:
     """The validation accuracies after the last epoch. Raises ValueError for curves of
@@ -1183,7 +1186,7 @@ EXPERIMENTS = {
     "constant": final(CONSTANT),
     "plain": final(PLAIN),
     "augmented": final(AUGMENTED),
-    "transforms": variants(without(AUGMENTED)),
+    "transforms": transforms(AUGMENTED),
     "long": final(LONG, mirrored=True),
     "noise": Experiment(
         asdict(NOISY),

@@ -955,7 +955,7 @@ def test_an_image_and_its_mirror_image_get_the_same_answer_together():
 
 def test_the_ablation_leaves_out_one_transform_and_all(small, tmp_path):
     base = replace(TINY, augmentation=("flip", "erase"))
-    experiment = imagenette.variants(imagenette.without(base))
+    experiment = imagenette.transforms(base)
     result = experiment.train(tmp_path)
     assert result.config == experiment.config
     augmentations = {
