@@ -37,6 +37,9 @@ from optuna.trial import TrialState
 
 from hw2.paths import ROOT
 
+# `search` prints one line per trial, and what else optuna tells has the time in it
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
 Setting = dict[str, Any]  # hyper-parameters by name
 Curves = dict[str, list[list[float]]]  # as in a recorded run
 
@@ -189,9 +192,6 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
     """The study of a problem, a new one where there is none. Raises SearchError where
     it is that of another search.
     """
-    optuna.logging.set_verbosity(
-        optuna.logging.ERROR
-    )  # `search` prints one line per trial
     url = storage
     if "://" not in storage:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)

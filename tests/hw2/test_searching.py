@@ -285,6 +285,18 @@ def test_importance_is_that_of_what_matters_and_varies():
     assert share == searching.importance(TOY.config(), some_trials())
 
 
+def test_importance_is_silent_so_that_two_renders_are_the_same():
+    code = (
+        "from hw2 import experiments, searching\n"
+        "run = experiments.get('magic', 'search')\n"
+        "searching.importance(run.config, run.curves)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == done.stderr == ""
+
+
 def test_importance_does_not_count_trials_that_were_given_up():
     config, curves = TOY.config(), some_trials(given_up=range(10))
     share = searching.importance(config, curves)
