@@ -225,7 +225,10 @@ def notebook(document, folder, tmp_path_factory):
     options = {"options": {}, "where": "the test", "first": 0, "skipped": 0}
     last = nbformat.v4.new_code_cell(question, metadata=options)
     found.notebook.cells.append(last)
-    with mock.patch.dict(os.environ, {"HW2_DATA": str(folder)}):
+    # no mirror, whose archive would come before the small images
+    with mock.patch.dict(
+        os.environ, {"HW2_DATA": str(folder), "HW2_DATA_MIRROR": ""}
+    ):
         return submission.notebook(found, tmp_path_factory.mktemp("alone"))
 
 
@@ -464,6 +467,7 @@ def defined(document, folder, tmp_path_factory):
     """What the cells define that train nothing, of the short and of the full notebook."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HW2_DATA", str(folder))
+        patch.setenv("HW2_DATA_MIRROR", "")
         return {
             full: run(document, defines, tmp_path_factory.mktemp("defined"), full)
             for full in (False, True)
