@@ -226,9 +226,7 @@ def notebook(document, folder, tmp_path_factory):
     last = nbformat.v4.new_code_cell(question, metadata=options)
     found.notebook.cells.append(last)
     # no mirror, whose archive would come before the small images
-    with mock.patch.dict(
-        os.environ, {"HW2_DATA": str(folder), "HW2_DATA_MIRROR": ""}
-    ):
+    with mock.patch.dict(os.environ, {"HW2_DATA": str(folder), "HW2_DATA_MIRROR": ""}):
         return submission.notebook(found, tmp_path_factory.mktemp("alone"))
 
 
@@ -641,7 +639,10 @@ def test_a_full_notebook_keeps_checkpoints_under_the_name_of_its_code(
     assert folders[2] != folders[1] or changed.notebook.cells[-2].cell_type != "code"
 
 
-def test_what_is_recorded_is_what_the_notebook_compares(document):
+def test_what_is_recorded_is_what_the_notebook_compares(
+    document, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HW2_KEEP", str(tmp_path))  # one canary of a run is enough here
     found = submission.recorded()
     lines = [
         line
