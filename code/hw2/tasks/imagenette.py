@@ -1086,36 +1086,44 @@ def transforms(base: Config) -> Experiment:
         for name in base.augmentation
     }
     configs["without any"] = replace(base, augmentation=())
-    config = {name: asdict(variant) for name, variant in configs.items()}
+    return ablation(configs, ["without any"])
 
-    def run(checkpoints: Path, seeds: Sequence[int] = SEEDS) -> Result:
+
+def ablation(
+    configs: Mapping[str, Config],
+    canaries: Sequence[str],
+    seeds: Sequence[int] | None = None,
+) -> Experiment:
+    """The validation curves of some variants of a recipe, with the same seeds. The
+    canary is that of those that are named in `canaries`.
+    """
+    config = {name: asdict(variant) for name, variant in configs.items()}
+    seeds = seeds or SEEDS
+
+    def run(checkpoints: Path, seeds: Sequence[int] = seeds) -> Result:
         device = training.pick_device()
         data = load(device)
         part, validation = divide(data.train)
-        curves = {
-            name: [
-                train(variant, seed, part, validation, checkpoints)[1][
-                    "validation_accuracy"
-                ]
-                for seed in seeds
-            ]
-            for name, variant in configs.items()
-        }
+        curves: Curves = {name: [] for name in configs}
+        for seed in seeds:
+            for name, variant in configs.items():
+                _, found = train(variant, seed, part, validation, checkpoints)
+                curves[name].append(found["validation_accuracy"])
         return Result(config, list(seeds), curves, {}, device=device, data=data.archive)
 
     return Experiment(
         config,
         imagenette.FILE,
         run,
-        lambda config: canary(config["without any"]),
-        score=score_transforms,
-        once=partial(run, seeds=SEEDS[:1]),
+        lambda config: [loss for name in canaries for loss in canary(config[name])],
+        score=score_ablation,
+        once=partial(run, seeds=seeds[:1]),
         copies=(imagenette.OFFICIAL,),
-        seeds=SEEDS,
+        seeds=seeds,
     )
 
 
-def score_transforms(
+def score_ablation(
     config: Mapping[str, Any], curves: Curves, _: Answers
 ) -> tuple[Summary, Curves]:
     """The validation accuracies after the last epoch. Raises ValueError for curves of
