@@ -9,6 +9,7 @@ from torch import Tensor
 from hw2 import experiments
 from hw2.data import magic as magic_data
 from hw2.intervals import difference
+from hw2.show import signed
 from hw2.tasks import imagenette, magic, magic_baselines, signal
 from hw2.theory import double_descent, vgg
 
@@ -103,7 +104,7 @@ def _magic() -> dict[str, str]:
         f"{_percent(single)} (one network), {_percent(plain)} (plain perceptron)",
         "initializations": "; ".join(
             f"{title} {_percent(others[name])}, "
-            f"change {100 * (others[name]['mean'] - final['mean']):+.2f} points"
+            f"change {signed(100 * (others[name]['mean'] - final['mean']))} points"
             for name, title in INITIALIZATIONS.items()
         ),
     }
@@ -128,7 +129,8 @@ def _imagenette() -> dict[str, str]:
             f"{_percent(plain.summary[f'noise_{level:g}'])} at a = {level:g}"
             for level in sorted(imagenette.NOISE, reverse=True)
         ),
-        "augmented": f"{_percent(after)}, it {told} by {100 * change.mean:+.2f} points",
+        "augmented": f"{_percent(after)}, it {told} by "
+        f"{signed(100 * change.mean)} points",
     }
 
 

@@ -131,17 +131,17 @@ def check(what: str, recipe: Mapping[str, Any], *accuracies: float) -> None:
     low, high = (100 * end for end in band(recipe, len(accuracies)))
     print(f"{what}: {_percent(accuracies)} in this run")
     before = _percent(recipe["values"])
-    print(f"    recorded: {before}; expected {low:.1f} to {high:.1f} %")
+    print(f"    recorded: {before}; expected {low:.1f} to {high:.1f}%")
     if not low <= 100 * statistics.fmean(accuracies) <= high:
         raise UnexpectedError(
             f"{what}: {_percent(accuracies)} is outside of what the recorded seeds "
-            f"lead to expect, {low:.1f} to {high:.1f} %: the recorded number or this "
+            f"lead to expect, {low:.1f} to {high:.1f}%: the recorded number or this "
             "training is wrong"
         )
 
 
 def _percent(values: Sequence[float]) -> str:
     if len(values) == 1:
-        return f"{100 * values[0]:.2f} %"
+        return f"{100 * values[0]:.2f}%"
     mean, spread = statistics.fmean(values), statistics.stdev(values)
-    return f"{100 * mean:.2f} +- {100 * spread:.2f} % ({len(values)} seeds)"
+    return f"{100 * mean:.2f} +- {100 * spread:.2f}% ({len(values)} seeds)"

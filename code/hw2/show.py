@@ -167,6 +167,11 @@ def students() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def signed(number: float, digits: int = 2) -> str:
+    """A change, with its sign; a minus is longer than a hyphen."""
+    return f"{number:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def provenance(found: Sequence[Run]) -> str:
     """Markdown table of recorded runs: where, when and from which commit and data each
     comes, its time (of a search: that of all trials) and seeds.
@@ -174,15 +179,15 @@ def provenance(found: Sequence[Run]) -> str:
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
         # shares of the width
-        f"|:{'-' * 31}|:{'-' * 27}|:{'-' * 11}|:{'-' * 9}|:{'-' * 10}|"
-        f"{'-' * 8}:|{'-' * 6}:|",
+        f"|:{'-' * 25}|:{'-' * 36}|:{'-' * 11}|:{'-' * 9}|:{'-' * 9}|"
+        f"{'-' * 7}:|{'-' * 5}:|",
     ]
     for run in sorted(found, key=lambda run: (run.task, run.name)):
         origin = run.provenance
         commit = origin["commit"][:7] + ("*" if origin["uncommitted_changes"] else "")
         cells = [
             f"{run.task}/{run.name}".replace("_", r"\_"),
-            origin["device"],
+            origin["device"].replace("(R)", "").replace(" Processor @", ""),
             origin["date"][:10],
             commit,
         ]

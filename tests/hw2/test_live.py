@@ -52,13 +52,13 @@ def test_a_result_is_printed_beside_the_recorded_seeds(recorded, capsys):
     recorded(accuracy=[0.79, 0.80, 0.81])
     live.compare("accuracy", 0.803)
     printed = capsys.readouterr().out
-    assert "accuracy: 80.30 % in this run" in printed
-    assert "recorded: 80.00 +- 1.00 % (3 seeds)" in printed
+    assert "accuracy: 80.30% in this run" in printed
+    assert "recorded: 80.00 +- 1.00% (3 seeds)" in printed
 
 
 def test_a_result_outside_the_band_raises(recorded):
     recorded(accuracy=[0.790, 0.791, 0.792, 0.793])
-    with pytest.raises(UnexpectedError, match=r"accuracy: 81\.50 % is outside"):
+    with pytest.raises(UnexpectedError, match=r"accuracy: 81\.50% is outside"):
         live.compare("accuracy", 0.815)
     with pytest.raises(UnexpectedError):
         live.compare("accuracy", 0.70)
@@ -67,7 +67,7 @@ def test_a_result_outside_the_band_raises(recorded):
 def test_without_a_live_result_the_recorded_one_is_marked_as_such(recorded, capsys):
     recorded(accuracy=[0.79, 0.80, 0.81])
     live.compare("accuracy")
-    assert "RECORDED, not run here: 80.00 +- 1.00 %" in capsys.readouterr().out
+    assert "RECORDED, not run here: 80.00 +- 1.00%" in capsys.readouterr().out
 
 
 def test_changes_are_paired(recorded):

@@ -314,7 +314,7 @@ REQUIRED = {
     "Task 3.3: curves": ("without = train_and_plot", PICTURE),
     "Task 3.3: test accuracy": (
         "accuracy_without =",
-        r"test accuracy: \d+\.\d+ % in this run",
+        r"test accuracy: \d+\.\d+% in this run",
     ),
     "Task 3.4: three levels of noise": (
         "noise=a",
@@ -493,7 +493,7 @@ def test_a_planted_wrong_number_is_noticed(document, tmp_path):
     }
     run(document, condition, tmp_path, results=results)
     part[0], right["values"] = False, [0.7972]
-    with pytest.raises(UnexpectedError, match=r"logistic regression.*78\.72 % is out"):
+    with pytest.raises(UnexpectedError, match=r"logistic regression.*78\.72% is out"):
         run(document, condition, tmp_path, results=results)
 
 
@@ -521,7 +521,7 @@ def test_without_the_images_recorded_results_are_shown_and_marked(
     assert "no Imagenette here" in text
     assert titles == [f"RECORDED: {name}" for name in submission.CURVES]
     # without and with augmentation, three levels of noise, trained for longer
-    assert text.count("RECORDED, not run here: 70.00 +- 20.00 % (3 seeds)") == 6
+    assert text.count("RECORDED, not run here: 70.00 +- 20.00% (3 seeds)") == 6
     assert "in this run" not in text
 
 

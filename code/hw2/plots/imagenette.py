@@ -227,15 +227,37 @@ def noise_table(run: Run) -> str:
     return "\n".join(rows)
 
 
+MEANINGS = {  # of the hyper-parameters
+    "widths": "channels of the stages",
+    "blocks": "residual blocks of the stages",
+    "groups": "of GroupNorm",
+    "pooling": "where a stage but the first halves the resolution",
+    "dropout": "of the features that the classifier sees",
+    "branch_dropout": "of whole channels in a residual branch",
+    "stochastic_depth": "chance that an image skips the last block",
+    "learning_rate": "the largest of the one-cycle schedule",
+    "momentum": "Nesterov's",
+    "weight_decay": "of the weights",
+    "warmup": "share of the steps in which the learning rate rises",
+    "label_smoothing": "share of a label that all classes get",
+    "ema": "decay per step of the average of the weights",
+    "sides": "pixels, each for an equal part of the epochs",
+}
+
+
 def settings(runs: Mapping[str, Run]) -> str:
     """Markdown table of the hyper-parameters of some runs, a column each; of several
     runs only what they differ in.
     """
-    rows = [f"| Hyper-parameter | {' | '.join(runs)} |", f"|:---|{':---|' * len(runs)}"]
+    rows = [
+        f"| Hyper-parameter | Meaning | {' | '.join(runs)} |",
+        f"|:---|:---|{':---|' * len(runs)}",
+    ]
     for name in next(iter(runs.values())).config:
         values = [_value(run.config[name]) for run in runs.values()]
         if len(runs) == 1 or len(set(values)) > 1:
-            rows.append(f"| {name.replace('_', ' ')} | {' | '.join(values)} |")
+            about = f"{name.replace('_', ' ')} | {MEANINGS.get(name, '')}"
+            rows.append(f"| {about} | {' | '.join(values)} |")
     return "\n".join(rows)
 
 

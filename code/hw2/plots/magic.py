@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from hw2.data.magic import FEATURES
 from hw2.intervals import Interval, interval
@@ -26,6 +27,21 @@ MODELS = {
     "logistic regression": "logistic regression",
 }
 LINEAR = ("logistic regression", "logistic regression, derived features")
+MEANINGS = {  # of the hyper-parameters
+    "members": "networks of the ensemble",
+    "depth": "hidden layers",
+    "width": "units of a hidden layer",
+    "frequencies": "of the periodic layer, for each feature",
+    "bandwidth": "standard deviation of the initial frequencies",
+    "activation": "of the hidden layers",
+    "initialization": "of the linear layers' weights",
+    "dropout": "chance that a unit is left out",
+    "learning_rate": "the largest of the schedule",
+    "schedule": "of the learning rate, over the steps",
+    "weight_decay": "of the linear layers' weights",
+    "transform": "of each feature (Part 3)",
+    "derived": "features beside the given ones (Part 3)",
+}
 KINDS = {"g": "gamma (signal)", "h": "hadron (background)"}
 
 
@@ -151,7 +167,11 @@ def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
     figure, axes = plt.subplots(figsize=(4.6, 2.6))
     for i, (title, values) in enumerate(curves.items()):
         band(axes, epochs(values), values, f"C{i}", title)
-    axes.set(xlabel="epoch", ylabel="training cross-entropy")
+    axes.set(xlabel="epoch", ylabel="training cross-entropy", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(FixedLocator([0.3, 0.4, 0.5, 0.6, 0.7]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.legend()
     return figure
 
@@ -160,12 +180,16 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
     """Markdown table of the chosen hyper-parameters, with the range or the choices of
     those that were searched for.
     """
-    rows = ["| Hyper-parameter | Value | Searched |", "|:---|:---|:---|"]
+    rows = [
+        "| Hyper-parameter | Meaning | Value | Searched |",
+        "|:---|:---|:---|:---|",
+    ]
     for name, value in chosen.items():
         shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        shown = {"True": "yes", "False": "no"}.get(shown, shown).replace("_", " ")
         item = run.config["space"].get(name)
         rows.append(
-            f"| {name.replace('_', ' ')} | {shown} | "
+            f"| {name.replace('_', ' ')} | {MEANINGS.get(name, '')} | {shown} | "
             f"{_range(item['attributes']) if item else ''} |"
         )
     return "\n".join(rows)

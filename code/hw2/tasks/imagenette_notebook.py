@@ -102,5 +102,4 @@ EXPERIMENTS = {
         seeds=SEEDS,
         copies=(OFFICIAL,),
     ),
-    "undone": imagenette.ablation(UNDONE, list(UNDONE)),
 }

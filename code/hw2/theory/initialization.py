@@ -17,10 +17,11 @@ from scipy import stats
 from hw2.claims import claim
 from hw2.kept import kept
 
-u, a, d, v = (
+u, a, d, s, v = (
     sp.Symbol("u", real=True),
     sp.Symbol("a", real=True),
     sp.Symbol("d_{l-1}", positive=True),
+    sp.Symbol("s"),
     sp.Symbol("v"),
 )
 GAUSSIAN = sp.exp(-(u**2) / 2) / sp.sqrt(2 * sp.pi)
@@ -124,10 +125,10 @@ def _preactivations(
     held="on instances",
     method="sympy expansion",
     domain="fan-in 1 to 4, any input, any weights of mean 0",
-    claimed=sp.Symbol(r"\sigma_l") ** 2 * v,
+    claimed=sp.Symbol(r"\sigma_l") ** 2 * s,
     mutants={
-        "standard deviation for variance": sp.Symbol(r"\sigma_l") * v,
-        "square of the sum": sp.Symbol(r"\sigma_l") ** 2 * v**2,
+        "standard deviation for variance": sp.Symbol(r"\sigma_l") * s,
+        "square of the sum": sp.Symbol(r"\sigma_l") ** 2 * s**2,
     },
 )
 def check_second_moment(moment: sp.Expr) -> bool:
@@ -139,7 +140,7 @@ def check_second_moment(moment: sp.Expr) -> bool:
         )
         # independent weights of mean 0: only the squares have a mean, sigma^2
         exact = sum(c * sigma**2 for powers, c in square.terms() if 2 in powers)
-        if sp.expand(exact - moment.subs(v, sum(y**2 for y in x))) != 0:
+        if sp.expand(exact - moment.subs(s, sum(y**2 for y in x))) != 0:
             return False
     return True
 

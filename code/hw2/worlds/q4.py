@@ -261,7 +261,7 @@ WORLD = World(
         ),
     },
     functions=frozenset({"u_l", "varphi", "Phi", "phi", "cal-N"}),
-    defined=frozenset({"u_l", "v", "u"}),
+    defined=frozenset({"u_l", "s", "v", "u"}),
     measures={"": over_both, "W": over_layer},
     cases=(
         Case(r"\mathbb{E}[u_l[i]^2] = 1", only=NORMALIZED),

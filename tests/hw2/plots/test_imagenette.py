@@ -13,6 +13,7 @@ from hw2.plots import imagenette as plots
 from hw2.plots import use_style
 from hw2.plots.curves import training
 from hw2.runs import Run
+from hw2.tasks import imagenette
 from hw2.tasks.imagenette import AUGMENTATIONS, NOISE
 
 SEEDS, EPOCHS, IMAGES = 3, 6, 400
@@ -327,16 +328,20 @@ def test_the_settings_are_all_of_one_run_and_the_differences_of_two():
         config=one.config | {"weight_decay": 0.002, "augmentation": ["crop", "flip"]}
     )
     assert plots.settings({"Value": one}).splitlines() == [
-        "| Hyper-parameter | Value |",
-        "|:---|:---|",
-        "| widths | 32, 64 |",
-        "| weight decay | 0.005 |",
-        "| augmentation | none |",
-        "| optimizer | sgd |",
+        "| Hyper-parameter | Meaning | Value |",
+        "|:---|:---|:---|",
+        "| widths | channels of the stages | 32, 64 |",
+        "| weight decay | of the weights | 0.005 |",
+        "| augmentation |  | none |",
+        "| optimizer |  | sgd |",
     ]
     assert plots.settings({"without": one, "with": other}).splitlines() == [
-        "| Hyper-parameter | without | with |",
-        "|:---|:---|:---|",
-        "| weight decay | 0.005 | 0.002 |",
-        "| augmentation | none | crop, flip |",
+        "| Hyper-parameter | Meaning | without | with |",
+        "|:---|:---|:---|:---|",
+        "| weight decay | of the weights | 0.005 | 0.002 |",
+        "| augmentation |  | none | crop, flip |",
     ]
+
+
+def test_the_meanings_are_those_of_hyper_parameters():
+    assert set(plots.MEANINGS) <= set(vars(imagenette.Config()))

@@ -10,6 +10,7 @@ from hw2.data.magic import FEATURES
 from hw2.plots import curves
 from hw2.plots import magic as plots
 from hw2.runs import Run
+from hw2.tasks import magic
 
 RNG = np.random.default_rng(0)
 
@@ -137,10 +138,14 @@ def test_the_settings_are_shown_with_their_ranges():
         {"rate": 0.01234567, "kind": "a", "batch_size": 64},
     )
     assert table.splitlines()[2:] == [
-        "| rate | 0.0123 | 0.001 to 0.1, logarithmic |",
-        "| kind | a | a, b |",
-        "| batch size | 64 |  |",
+        "| rate |  | 0.0123 | 0.001 to 0.1, logarithmic |",
+        "| kind |  | a | a, b |",
+        "| batch size |  | 64 |  |",
     ]
+
+
+def test_the_meanings_are_those_of_hyper_parameters():
+    assert set(plots.MEANINGS) <= set(vars(magic.Config()))
 
 
 def test_the_importances_are_bars_in_their_order():
