@@ -251,7 +251,7 @@ def settings(runs: Mapping[str, Run]) -> str:
     """
     rows = [
         f"| Hyper-parameter | Meaning | {' | '.join(runs)} |",
-        f"|:---|:---|{':---|' * len(runs)}",
+        f"|:{'-' * 17}|:{'-' * 48}|{(':' + '-' * 16 + '|') * len(runs)}",
     ]
     for name in next(iter(runs.values())).config:
         values = [_value(run.config[name]) for run in runs.values()]

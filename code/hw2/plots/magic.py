@@ -182,7 +182,7 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
     """
     rows = [
         "| Hyper-parameter | Meaning | Value | Searched |",
-        "|:---|:---|:---|:---|",
+        f"|:{'-' * 15}|:{'-' * 41}|:{'-' * 14}|:{'-' * 29}|",
     ]
     for name, value in chosen.items():
         shown = f"{value:.3g}" if isinstance(value, float) else str(value)
