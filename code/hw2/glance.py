@@ -8,8 +8,7 @@ from torch import Tensor
 
 from hw2 import experiments
 from hw2.data import magic as magic_data
-from hw2.intervals import difference
-from hw2.show import signed
+from hw2.intervals import difference, signed
 from hw2.tasks import imagenette, magic, magic_baselines, signal
 from hw2.theory import double_descent, vgg
 

@@ -15,6 +15,11 @@ class Interval(NamedTuple):
     high: float
 
 
+def signed(number: float, digits: int = 2) -> str:
+    """A change, with its sign; a minus is longer than a hyphen."""
+    return f"{number:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def interval(
     values: Sequence[float], overlap: float = 0.0, confidence: float = 0.95
 ) -> Interval:

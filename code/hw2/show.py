@@ -167,11 +167,6 @@ def students() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def signed(number: float, digits: int = 2) -> str:
-    """A change, with its sign; a minus is longer than a hyphen."""
-    return f"{number:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def provenance(found: Sequence[Run]) -> str:
     """Markdown table of recorded runs: where, when and from which commit and data each
     comes, its time (of a search: that of all trials) and seeds.

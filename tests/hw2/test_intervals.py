@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hw2.intervals import difference, interval
+from hw2.intervals import difference, interval, signed
 
 
 def test_without_overlap_it_is_students():
@@ -46,3 +46,8 @@ def test_one_value_is_too_little():
 def test_a_difference_is_paired():
     first, second = {"values": [0.9, 0.7, 0.5]}, {"values": [0.8, 0.6, 0.4]}
     assert difference(first, second) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_a_change_has_its_sign():
+    assert signed(1.234) == "+1.23"
+    assert signed(-1.25, 1) == "\N{MINUS SIGN}1.2"

@@ -27,11 +27,6 @@ def test_the_source_of_several_functions_runs():
     assert torch.equal(names["xavier_init"](3, 5), expected)
 
 
-def test_a_change_has_its_sign():
-    assert show.signed(1.234) == "+1.23"
-    assert show.signed(-1.25, 1) == "\N{MINUS SIGN}1.2"
-
-
 def test_each_recorded_run_has_a_row():
     origin = {
         "commit": "0123456789",

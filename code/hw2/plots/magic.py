@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from hw2.data.magic import FEATURES
-from hw2.intervals import Interval, interval
+from hw2.intervals import Interval, interval, signed
 from hw2.plots.curves import band, epochs
 from hw2.runs import Run
 
@@ -182,7 +182,7 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
     """
     rows = [
         "| Hyper-parameter | Meaning | Value | Searched |",
-        f"|:{'-' * 15}|:{'-' * 41}|:{'-' * 14}|:{'-' * 29}|",
+        f"|:{'-' * 18}|:{'-' * 40}|:{'-' * 14}|:{'-' * 29}|",
     ]
     for name, value in chosen.items():
         shown = f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -218,7 +218,7 @@ def comparison_table(run: Run, overlap: float) -> str:
         found = run.summary[name]
         lead = interval(100 * (network - found["values"]), overlap)
         paired = (
-            f"{lead.mean:+.2f} | {lead.low:+.2f} to {lead.high:+.2f}"
+            f"{signed(lead.mean)} | {signed(lead.low)} to {signed(lead.high)}"
             if name != "network"
             else " | "
         )

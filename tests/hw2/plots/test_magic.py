@@ -90,8 +90,8 @@ def test_the_table_has_means_paired_differences_and_their_intervals():
     ).splitlines()[2:]
     lead = 100 * np.subtract(values["network"], values["forest, tuned"])
     half = stats.t.ppf(0.975, 3) * lead.std(ddof=1) * np.sqrt(1 / 4 + 0.25)
-    expected = (
-        f"{lead.mean():+.2f} | {lead.mean() - half:+.2f} to {lead.mean() + half:+.2f}"
+    expected = f"{lead.mean():+.2f} | {lead.mean() - half:+.2f} to {lead.mean() + half:+.2f}".replace(
+        "-", "\N{MINUS SIGN}"
     )
     (row,) = [row for row in rows if row.startswith("| random forest |")]
     mean, std = (
