@@ -434,9 +434,24 @@ def _fail(message: object) -> int:
     return 1
 
 
+def _count(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is not below the least one."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no whole number from {least} on"
+            )
+        return int(text)
+
+    return read
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run it. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="hw2", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="hw2", description=__doc__.partition("\n\n")[0]
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add(
@@ -504,7 +519,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("parts", nargs="*", metavar="KEY", help=KEY)
     command.add_argument(
         "--draws",
-        type=int,
+        type=_count(0),
         default=1,
         metavar="N",
         help="draws of noise to evaluate again (default: 1)",
@@ -529,7 +544,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--storage", metavar="URL_OR_FILE", help=STORAGE)
     command.add_argument(
         "--trials",
-        type=int,
+        type=_count(1),
         metavar="N",
         help="trials in all (default: as many as the report's)",
     )

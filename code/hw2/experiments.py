@@ -5,6 +5,7 @@ An experiment has a key, such as `magic/final`: its task, and its name in `EXPER
 of one of the task's modules.
 """
 
+import difflib
 import importlib
 import json
 import shutil
@@ -102,12 +103,29 @@ def select(parts: Sequence[str]) -> list[str]:
         for part in parts
     }
     if unknown := [part for part in parts if not chosen[part]]:
-        raise RunError(f"no experiment {unknown[0]!r}; there are: {', '.join(keys)}")
+        near = difflib.get_close_matches(unknown[0], [*keys, *TASKS], 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise RunError(
+            f"no experiment {unknown[0]!r}{meant} There are the tasks "
+            f"{', '.join(TASKS)} and the experiments {', '.join(keys)}"
+        )
     return [
         key
         for key in keys
         if not parts or any(key in found for found in chosen.values())
     ]
+
+
+def require() -> None:
+    """See that every experiment has a recorded run, before a render begins that will
+    ask for all. Raises RunError.
+    """
+    absent = [key for key in registry() if not (runs.RUNS / f"{key}.json").is_file()]
+    if absent:
+        raise RunError(
+            f"{runs.RUNS} has no {', '.join(absent)}; restore them from git, or train "
+            "them with `make experiments`"
+        )
 
 
 def get(task: str, name: str) -> Run:

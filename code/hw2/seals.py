@@ -4,12 +4,15 @@ them.
 Formulas are evaluated and claims are checked, but no program knows whether a sentence
 is true, or whether a chunk draws what its caption says. All of it is therefore
 *sealed*: `report/sealed.json` has every sentence, formula, and line of a chunk as it
-was read. A change shows until it is sealed anew with `make seal`, which shows the
-difference. A seal is no check, and earns no tick.
+was read, and of each claim what it says of itself. A change shows until it is sealed
+anew with `make seal`, which shows the difference. A seal is no check, and earns no
+tick.
 """
 
+import ast
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw2.formulas.collecting import COMMENT, classified
-from hw2.paths import NOTEBOOK, REPORT, write
+from hw2.paths import NOTEBOOK, REPORT, ROOT, write
 
 if TYPE_CHECKING:
     from qmdpdf.source import Line
@@ -58,17 +61,21 @@ def pages() -> "list[Line]":
 
 def sentences(lines: "Sequence[Line]") -> list[Sentence]:
     """Everything that the pages say, piece by piece: theorems, formulas, sentences, and
-    the lines of chunks; and the macros of the preamble.
+    the lines of chunks; the macros of the preamble; of the report also its title, and
+    what the claims say of themselves in its appendix.
     """
     folder = lines[0].path.parent if lines else Path()
+    others = [*_macros(folder / "preamble.tex")]
+    if folder == REPORT.parent:
+        others += [*_titles(ROOT / "_quarto.yml"), *_claims(ROOT / "code/hw2/theory")]
     return [
         Sentence(
             " ".join(text.split()),
             line.where,
-            line.path.relative_to(folder).as_posix(),
+            os.path.relpath(line.path, folder),
             found["label"] if (found := STATEMENT.match(text)) else "",
         )
-        for text, line in (*_pieces(lines), *_macros(folder / "preamble.tex"))
+        for text, line in (*_pieces(lines), *others)
         if text.strip(" `:\n")
     ]
 
@@ -100,6 +107,35 @@ def _macros(preamble: Path) -> "Found":
     for number, line in enumerate(text.splitlines(), 1):
         if MACRO.search(line):
             yield line, Line(line, preamble, number)
+
+
+def _titles(file: Path) -> "Found":
+    from qmdpdf.source import Line
+
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith(("title:", "subtitle:")):
+            yield line, Line(line, file, number)
+
+
+def _claims(folder: Path) -> "Found":
+    """What each claim says it is, and the names of its mutants: read from the source,
+    since to import what computes takes seconds.
+    """
+    from qmdpdf.source import Line
+
+    for file in sorted(folder.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name("claim"), args=[*words], keywords=named):
+                    told = {item.arg: item.value for item in named}
+                    words += [told[name] for name in ("held", "method", "domain")]
+                    match told["mutants"]:
+                        case ast.Dict(keys=keys):
+                            words += [key for key in keys if key]
+                        case other:
+                            words.append(other)
+                    text = "; ".join(ast.unparse(word) for word in words)
+                    yield text, Line(text, file, node.lineno)
 
 
 def _by_file(found: Sequence[Sentence]) -> dict[str, list[Sentence]]:

@@ -152,3 +152,13 @@ def test_each_command_has_a_help_text(capsys, command):
         main([command, "--help"])
     assert stopped.value.code == 0
     assert len(capsys.readouterr().out.split()) > 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [(["audit", "--draws", "-1"], "-1"), (["search", "--trials", "0"], "0")],
+)
+def test_a_count_that_is_none_is_named(arguments, value, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f"{value!r} is no whole number from" in capsys.readouterr().err

@@ -295,11 +295,20 @@ def test_a_key_selects_one_experiment_and_force_trains_what_is_good(toy, recorde
     assert "two.json not found" in experiments.outdated("toy/two")
 
 
+def test_what_is_not_recorded_is_named_before_a_render(toy, recorded):
+    experiments.record("toy/two")
+    experiments.require()
+    experiments.get("toy", "two").file.unlink()
+    with pytest.raises(runs.RunError, match="has no toy/two; restore"):
+        experiments.require()
+
+
 def test_unknown_keys_name_the_known_ones(toy, capsys):
     for command in ("run", "audit"):
         assert main([command, "toy/three"]) == 1
         assert (
-            "error: no experiment 'toy/three'; there are: toy/one, toy/two\n"
+            "error: no experiment 'toy/three'; did you mean toy/two? There are the "
+            "tasks toy and the experiments toy/one, toy/two\n"
             in capsys.readouterr().err
         )
         assert main([command, "to"]) == 1

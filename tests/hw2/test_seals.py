@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from hw2 import seals
+from hw2 import claims, seals
+from hw2.paths import ROOT
 from qmdpdf.source import expand
 
 PAGE = """\
@@ -171,3 +172,29 @@ def test_the_file_is_text_that_can_be_read(file):
 @pytest.mark.skipif(not seals.SEALED.is_file(), reason="nothing is sealed yet")
 def test_the_report_is_as_it_was_sealed():
     assert [message for _, message in seals.broken(seals.pages())] == []
+
+
+def test_what_a_claim_says_of_itself_is_sealed(tmp_path):
+    assert {
+        sentence.text.split("'")[1]
+        for sentence in seals.sentences(seals.pages())
+        if sentence.file.endswith(".py")
+    } == set(claims.registry())
+    source = (
+        '@claim("eq-a", "is one", held="on instances", method="m", domain="d",\n'
+        '       claimed=one, mutants={"two": 2})\ndef check(x): ...\n'
+    )
+    file = tmp_path / "a.py"
+    told = set()
+    for old, new in (("", ""), ("on instances", "for all values"), ('"two": 2', "")):
+        file.write_text(source.replace(old, new))
+        [(text, line)] = seals._claims(tmp_path)
+        assert (line.path, line.number) == (file, 1)
+        told.add(text)
+    assert len(told) == 3
+
+
+def test_the_title_is_sealed():
+    [title, subtitle] = seals._titles(ROOT / "_quarto.yml")
+    assert "Convolutional" in title[0]
+    assert "Homework 2" in subtitle[0]

@@ -380,7 +380,7 @@ def test_its_text_is_markdown_that_colab_shows(notebook):
 
 
 # what MathJax shows without any package or macro
-MATHJAX = {"approx", "ell", "infty", "log", "pm", "sqrt", "top"}
+MATHJAX = {"approx", "ell", "frac", "infty", "log", "pm", "sqrt", "top"}
 
 
 def test_its_formulas_are_latex_that_mathjax_shows(notebook):

@@ -2,6 +2,7 @@
 expression.
 """
 
+import ast
 import re
 from pathlib import Path
 
@@ -12,40 +13,57 @@ from hw2.formulas.collecting import classified
 from hw2.paths import NOTEBOOK, REPORT
 from qmdpdf.source import Line, expand
 
-# decimals, percentages, numbers with thousands separators, powers of ten: what results
-# look like
-RESULT = re.compile(r"\d+\.\d+|\d+(?:\.\d+)?\s?%|\d{1,3}(?:,\d{3})+|\d+e-?\d+")
-GIVEN = {
-    "10,000": "the number of products that the assignment asks for",
-    "95%": "the share of seeds inside a band, a choice",
-    "0.99": "the threshold of saturation, a choice",
+# decimals, percentages, numbers with thousands separators, powers of ten, and shares in
+# words: what results look like
+NUMBER = "one|two|three|four|five|six|seven|eight|nine|ten"
+RESULT = re.compile(
+    r"\d+\.\d+|\d+(?:\.\d+)?\s?%|\d{1,3}(?:,\d{3})+|\d+e-?\d+|\d+ of \d+"
+    rf"|\b(?!in\b)\w+ percent\b|\b(?:{NUMBER}) (?:out )?of (?:{NUMBER})\b"
+)
+ALONE = re.compile(r"\$\s*(\d[\d.,]*[.,]\d+|\d[\d.,]*\s*\\?%)\s*\$")
+GIVEN = {  # of each file, what is no result
+    ("_t1-signal.qmd", "10,000"): "the products that the assignment asks for",
+    ("_task1.qmd", "10,000"): "likewise",
+    ("_t1-signal.qmd", "0.99"): "the threshold of saturation, a choice",
+    ("_t3-augmented.qmd", "one of two"): "the comparison's own words",
 }
+CHOSEN = "95%"  # the level of all intervals and bands
 
 
 def typed(lines: list[Line]) -> list[str]:
-    """The results typed in the prose of some lines: outside code, formulas and inline
-    expressions.
+    """The results typed in the prose of some lines and in captions: outside code, of
+    formulas those that are nothing but a number, of inline expressions those that are
+    nothing but a constant.
     """
-    found, fenced = [], None
-    for line in lines:
-        fence = re.match(r"\s*(```+|\$\$)", line.text)
-        if fence and (fenced is None or fence[1] == fenced):
-            fenced = (
-                fence[1] if fenced is None and line.text.count(fence[1]) == 1 else None
-            )
+    found, caption, displayed = [], False, False
+    for kind, line in classified(lines):
+        if not kind and line.text.startswith("$$"):
+            displayed = line.text.count("$$") == 1 and not displayed
             continue
-        if (
-            not fenced
-            or line.text.startswith("#| fig-cap")
-            or line.text.startswith("#| tbl-cap")
-        ):
-            prose = re.sub(r"`[^`]*`|\$[^$]*\$|\([^)]*\.(?:pdf|png)\)", " ", line.text)
-            found += [
-                f"{line.where}: {match}"
-                for match in RESULT.findall(prose)
-                if match not in GIVEN
-            ]
+        if displayed:
+            continue
+        if kind:
+            option = re.match(r"#\|\s*([\w-]*)(:?)", line.text)
+            if option and option[2]:
+                caption = option[1].endswith("cap")
+            if not (option and caption):
+                continue
+        inline = re.findall(r"`\{python\} ([^`]*)`", line.text)
+        constants = [code for code in inline if is_constant(code)]
+        alone = ALONE.findall(line.text)
+        prose = re.sub(r"`[^`]*`|\$[^$]*\$|\([^)]*\.(?:pdf|png)\)", " ", line.text)
+        found += [
+            f"{line.where}: {match}"
+            for match in (*RESULT.findall(prose), *alone, *constants)
+            if match != CHOSEN and (line.path.name, match) not in GIVEN
+        ]
     return found
+
+
+def is_constant(expression: str) -> bool:
+    """Whether an expression computes nothing."""
+    nodes = ast.walk(ast.parse(expression.strip(), mode="eval"))
+    return not any(isinstance(node, ast.Name | ast.BinOp) for node in nodes)
 
 
 @pytest.mark.parametrize("source", [REPORT, NOTEBOOK])
@@ -64,12 +82,62 @@ def test_no_result_is_typed(source):
         ("```\n0.25\n```", 0),
         ("$$\ny = 0.5\n$$\n0.5", 1),
         ('```{python}\n#| fig-cap: "Accuracy of 87.3 %."\nx = 0.5\n```', 1),
+        ("```{python}\n#| fig-cap: >\n#|   Accuracy of 87.3 %.\nx = 0.5\n```", 1),
+        ('```{python}\n#| fig-cap: "A"\n#| layout: 0.5\nx = 0.5\n```', 0),
+        ("It costs $27.8$ points, or $90\\%$.", 2),
+        ('It costs `{python} "27.80"` points, or `{python} f"{27:.1f}"`.', 2),
+        ("12 of 100 answers, 91 percent, ninety percent, nine of ten.", 4),
     ],
 )
 def test_the_search_for_typed_results_finds_them(tmp_path, text, count):
     page = tmp_path / "page.qmd"
     page.write_text(text)
     assert len(typed(expand(page))) == count
+
+
+def unsaid(lines: list[Line]) -> list[str]:
+    """The words quoted beside assertions that the prose and captions of the same file
+    do not have.
+    """
+    said: dict[Path, str] = {}
+    for kind, line in classified(lines):
+        if not kind or line.text.startswith("#|"):
+            words = " ".join(line.text.replace("*", "").lower().split())
+            said[line.path] = f"{said.get(line.path, '')} {words}"
+    return [
+        f"{line.where}: {words}"
+        for kind, line in classified(lines)
+        if kind and not line.text.startswith("#|")
+        for words in re.findall('"([^"]*)"', line.text.partition("  # ")[2])
+        if words.lower() not in said[line.path]
+    ]
+
+
+def test_the_words_beside_an_assertion_stand_on_the_page(tmp_path):
+    assert unsaid(expand(REPORT)) == []
+    page = tmp_path / "page.qmd"
+    chunk = '\n```{python}\nassert x > 0  # "improved"\n```\n'
+    page.write_text("The accuracy\nimproved." + chunk)
+    assert unsaid(expand(page)) == []
+    page.write_text("The accuracy\nworsened." + chunk)
+    assert len(unsaid(expand(page))) == 1
+
+
+def formulas(lines: list[Line]) -> list[tuple[str, str]]:
+    """Formulas in sentences, without spaces, and where they are."""
+    return [
+        ("".join(found.split()), line.where)
+        for kind, line in classified(lines)
+        if not kind
+        for found in re.findall(r"\$([^$]+)\$", line.text)
+    ]
+
+
+def test_what_the_notebook_writes_as_a_formula_is_evaluated_in_the_report():
+    text = "".join("".join(line.text.split()) for line in expand(REPORT))
+    notebook = formulas(expand(NOTEBOOK))
+    assert len(notebook) > 10
+    assert [where for formula, where in notebook if formula not in text] == []
 
 
 def test_every_label_is_referred_to():
