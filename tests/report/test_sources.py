@@ -140,6 +140,59 @@ def test_what_the_notebook_writes_as_a_formula_is_evaluated_in_the_report():
     assert [where for formula, where in notebook if formula not in text] == []
 
 
+# LaTeX commands that lay out, and state nothing
+LAYOUT = (
+    r"(?:begin|end)\{multicols\}|tableofcontents|appendix|FloatBarrier|needspace|setlength|splittables"
+    r"|wholetables|normalsize|small|footnotesize|scriptsize"
+)
+
+
+def hidden(lines: list[Line]) -> list[str]:
+    """What may be a formula where none is read: in code other than a single symbol, in
+    raw LaTeX, in a folded caption, in letters and signs of the text.
+    """
+    found, displayed = [], False
+    for kind, line in classified(lines):
+        if not kind and line.text.startswith("$$"):
+            displayed = line.text.count("$$") == 1 and not displayed
+            continue
+        if displayed:
+            continue
+        if kind and line.text.startswith("#|"):
+            bad = re.search(r"cap:\s*([>|].*)?$", line.text)
+        elif kind:
+            bad = re.search(r"\$(?![a-z]\$)[^$\"]+\$|\$\$|\\\(|\\\[", line.text)
+        else:
+            text = re.sub(r"`\{python\}[^`]*`|\$[^$]*\$", "", line.text)
+            text = re.sub(r"`\\pageref\{[\w-]+\}`\{=latex\}|\{[#.][^}]*\}", "", text)
+            text = re.sub(rf"^\\(?:{LAYOUT})(?![a-zA-Z]).*|`[^`]*`(?!\{{)", "", text)
+            bad = re.search(r"[\u0391-\u03c9=≤≥≈∞∑√]|\{=|\\[a-zA-Z(\[]", text)
+            if bad and line.text.startswith((":::", "```")):
+                bad = None
+        if bad:
+            found.append(f"{line.where}: {line.text}")
+    return found
+
+
+def test_no_formula_is_where_none_is_read(tmp_path):
+    assert hidden(expand(REPORT)) == []
+    page = tmp_path / "page.qmd"
+    for text in (
+        "```{python}\nprint('$1 + 1 = 3$')\n```",
+        "```{python}\nprint('$$\\n1 + 1 = 3')\n```",
+        "```{python}\n#| fig-cap: >\n#|   so $1 + 1 = 3$\n```",
+        "so `$1 + 1 = 3$`{=latex}",
+        "\\begin{equation*}1 + 1 = 3\\end{equation*}",
+        "so \\(1 + 1 = 3\\)",
+        "so λ is 2",
+        "so 1 + 1 = 3",
+    ):
+        page.write_text(text)
+        assert hidden(expand(page)), text
+    page.write_text("so $1 + 1 = 2$ and `x = 3`, `\\pageref{sec-a}`{=latex}")
+    assert hidden(expand(page)) == []
+
+
 def test_every_label_is_referred_to():
     assert pdf_check.unreferenced(expand(REPORT)) == []
 
