@@ -169,7 +169,7 @@ def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
         band(axes, epochs(values), values, f"C{i}", title)
     axes.set(xlabel="epoch", ylabel="training cross-entropy", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(FixedLocator([0.3, 0.4, 0.5, 0.6, 0.7]))
+    axes.yaxis.set_major_locator(FixedLocator([0.2, 0.3, 0.4, 0.5, 0.6]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.legend()
