@@ -102,4 +102,5 @@ EXPERIMENTS = {
         seeds=SEEDS,
         copies=(OFFICIAL,),
     ),
+    "undone": imagenette.ablation(UNDONE, list(UNDONE)),
 }
