@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hw2.data.imagenette import NAMES
-from hw2.intervals import difference, signed
 from hw2.plots.curves import band, loss_and_accuracy
 from hw2.runs import Run
 from hw2.tasks.imagenette import MIXING, NOISE, unit
@@ -259,27 +258,6 @@ def settings(runs: Mapping[str, Run]) -> str:
         if len(runs) == 1 or len(set(values)) > 1:
             about = f"{name.replace('_', ' ')} | {MEANINGS.get(name, '')}"
             rows.append(f"| {about} | {' | '.join(values)} |")
-    return "\n".join(rows)
-
-
-def undone(run: Run, base: str) -> str:
-    """Markdown table of an ablation: the accuracies of its variants, and their paired
-    changes from that of the variant `base`.
-    """
-    rows = [
-        "| Recipe | Mean | Std | Change | 95% interval |",
-        f"|:{'-' * 28}|{'-' * 8}:|{'-' * 8}:|{'-' * 8}:|{'-' * 18}:|",
-    ]
-    for name, found in run.summary.items():
-        told = " | "
-        if name != base:
-            change = difference(found, run.summary[base])
-            mean, low, high = (signed(100 * number) for number in change)
-            told = f"{mean} | {low} to {high}"
-        rows.append(
-            f"| {'as it is' if name == base else name} | {100 * found['mean']:.2f} | "
-            f"{100 * found['std']:.2f} | {told} |"
-        )
     return "\n".join(rows)
 
 

@@ -1,7 +1,5 @@
 """What the figures and tables of Task 3 show is what is in the runs."""
 
-from dataclasses import replace
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from sklearn.metrics import confusion_matrix
 
 from hw2 import runs
 from hw2.data.imagenette import NAMES
-from hw2.intervals import difference
 from hw2.plots import imagenette as plots
 from hw2.plots import use_style
 from hw2.plots.curves import training
@@ -348,17 +345,3 @@ def test_the_settings_are_all_of_one_run_and_the_differences_of_two():
 
 def test_the_meanings_are_those_of_hyper_parameters():
     assert set(plots.MEANINGS) <= set(vars(imagenette.Config()))
-
-
-def test_the_changes_of_an_ablation_are_from_its_base():
-    summary = {
-        "recipe": runs.over_seeds([0.8, 0.81, 0.82]),
-        "no dropout": runs.over_seeds([0.78, 0.8, 0.8]),
-    }
-    found = replace(toy(), summary=summary)
-    _, _, base, other = plots.undone(found, "recipe").splitlines()
-    assert base == "| as it is | 81.00 | 1.00 |  |  |"
-    change = difference(summary["no dropout"], summary["recipe"])
-    minus = "\N{MINUS SIGN}"
-    assert other.startswith(f"| no dropout | 79.33 | 1.15 | {minus}1.67 | ")
-    assert f"{minus}{-100 * change.low:.2f} to {minus}{-100 * change.high:.2f}" in other
