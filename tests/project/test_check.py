@@ -17,6 +17,7 @@ mkdir -p .build
 case "$1" in
 pdf)
     mkdir -p report .build/results
+    [ ! -e overfull ] || echo "  overfull boxes: 12"
     [ ! -e .build/first.pdf ] || [ ! -e differs ] || echo other > report/hw2.pdf
     [ -e report/hw2.pdf ] || echo same > report/hw2.pdf
     ;;
@@ -82,6 +83,13 @@ def test_whatever_fails_fails_the_check_and_shows_what_it_says(check, verb):
     done, _ = check(f"fails-{verb}")
     assert done.returncode == 3
     assert f"what {verb}" in done.stdout
+
+
+def test_a_page_that_is_overfull_fails_the_check(check):
+    done, root = check("overfull")
+    assert done.returncode != 0
+    assert "overfull boxes: 12" in done.stdout
+    assert "begin test" not in (root / "calls").read_text()
 
 
 def test_two_renders_that_differ_fail_the_check(check):
