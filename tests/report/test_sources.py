@@ -4,12 +4,13 @@ expression.
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hw2 import claims, pages, pdf_check, submission
-from hw2.formulas.collecting import classified
+from hw2.formulas.collecting import classified, collect
 from hw2.paths import NOTEBOOK, REPORT
 from qmdpdf.source import Line, expand
 
@@ -30,18 +31,23 @@ GIVEN = {  # of each file, what is no result
 CHOSEN = "95%"  # the level of all intervals and bands
 
 
+def around_displayed(lines: list[Line]) -> Iterator[tuple[str, Line]]:
+    """The lines that are not in a displayed formula, with the kind of their block."""
+    displayed = False
+    for kind, line in classified(lines):
+        if not kind and line.text.startswith("$$"):
+            displayed = line.text.count("$$") == 1 and not displayed
+        elif not displayed:
+            yield kind, line
+
+
 def typed(lines: list[Line]) -> list[str]:
     """The results typed in the prose of some lines and in captions: outside code, of
     formulas those that are nothing but a number, of inline expressions those that are
     nothing but a constant.
     """
-    found, caption, displayed = [], False, False
-    for kind, line in classified(lines):
-        if not kind and line.text.startswith("$$"):
-            displayed = line.text.count("$$") == 1 and not displayed
-            continue
-        if displayed:
-            continue
+    found, caption = [], False
+    for kind, line in around_displayed(lines):
         if kind:
             option = re.match(r"#\|\s*([\w-]*)(:?)", line.text)
             if option and option[2]:
@@ -123,21 +129,14 @@ def test_the_words_beside_an_assertion_stand_on_the_page(tmp_path):
     assert len(unsaid(expand(page))) == 1
 
 
-def formulas(lines: list[Line]) -> list[tuple[str, str]]:
-    """Formulas in sentences, without spaces, and where they are."""
-    return [
-        ("".join(found.split()), line.where)
-        for kind, line in classified(lines)
-        if not kind
-        for found in re.findall(r"\$([^$]+)\$", line.text)
-    ]
-
-
 def test_what_the_notebook_writes_as_a_formula_is_evaluated_in_the_report():
-    text = "".join("".join(line.text.split()) for line in expand(REPORT))
-    notebook = formulas(expand(NOTEBOOK))
+    report, notebook = (
+        [("".join(found.latex.split()), found.where) for found in collect(expand(page))]
+        for page in (REPORT, NOTEBOOK)
+    )
     assert len(notebook) > 10
-    assert [where for formula, where in notebook if formula not in text] == []
+    evaluated = " ".join(latex for latex, _ in report)
+    assert [where for latex, where in notebook if latex not in evaluated] == []
 
 
 # LaTeX commands that lay out, and state nothing
@@ -151,13 +150,8 @@ def hidden(lines: list[Line]) -> list[str]:
     """What may be a formula where none is read: in code other than a single symbol, in
     raw LaTeX, in a folded caption, in letters and signs of the text.
     """
-    found, displayed = [], False
-    for kind, line in classified(lines):
-        if not kind and line.text.startswith("$$"):
-            displayed = line.text.count("$$") == 1 and not displayed
-            continue
-        if displayed:
-            continue
+    found = []
+    for kind, line in around_displayed(lines):
         if kind and line.text.startswith("#|"):
             bad = re.search(r"cap:\s*([>|].*)?$", line.text)
         elif kind:
