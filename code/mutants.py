@@ -2,8 +2,10 @@
 
 Each error changes one place of one module in a copy of the project (a comparison, an
 operation, a number, a condition, a keyword argument, a statement that is left out), and
-the tests of that module run. What survives is printed with file and line: either a
-test is missing, or the change is harmless. Needs the standard library alone.
+the tests of that module run. Where these pass, the formulas and claims of its question
+are verified, if it has any: they are what a derivation or a world is tested by. What
+survives is printed with file and line: either a test is missing, or the change is
+harmless. Needs the standard library alone.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import ast
 import copy
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -120,38 +123,69 @@ def planted(tree: ast.AST, place: Place) -> str:
 def tests_of(module: Path) -> list[Path]:
     """The test files of a module, from the folder of the project."""
     inside = module.relative_to(PACKAGE)
-    names = {f"test_{inside.stem}.py", f"test_{inside.parent.name or inside.stem}.py"}
+    begin = inside.stem.partition("_")[0]  # `magic_notebook` is tested with `magic`
+    stems = {inside.stem, begin, inside.parent.name or inside.stem}
+    names = {f"test_{stem}.py" for stem in stems}
     folder = TESTS / inside.parent
-    return [folder / name for name in sorted(names) if (ROOT / folder / name).is_file()]
+    found = [
+        folder / name for name in sorted(names) if (ROOT / folder / name).is_file()
+    ]
+    if inside.parent.name == "formulas":  # what judges them is tested in each world
+        worlds = (ROOT / TESTS / "worlds").glob("test_*.py")
+        found += [file.relative_to(ROOT) for file in sorted(worlds)]
+    return found
+
+
+def question_of(module: Path) -> str:
+    """The question (or task) whose formulas a module is about, or nothing."""
+    if module.parent.name == "worlds":
+        return module.stem if re.fullmatch(r"[qt]\d", module.stem) else ""
+    text = (ROOT / module).read_text(encoding="utf-8")
+    found = re.search(r'@?claim\(\s*"[a-z]+-([qt]\d)-', text)
+    return found[1] if found else ""
+
+
+def checks_of(module: Path) -> list[list[str]]:
+    """What notices an error in a module: its tests, and then its formulas."""
+    tests, question = tests_of(module), question_of(module)
+    checks = []
+    if tests:
+        checks.append(
+            ["pytest", "-x", "-q", "-p", "no:cacheprovider", *map(str, tests)]
+        )
+    if question:
+        checks.append(["hw2", "verify", "--only", question])
+    return checks
 
 
 def modules(only: str) -> list[Path]:
-    """The modules that have tests of their own, those whose path contains `only`."""
+    """The modules that have checks of their own, those whose path contains `only`."""
     files = sorted((ROOT / PACKAGE).rglob("*.py"))
     found = [file.relative_to(ROOT) for file in files]
-    return [file for file in found if only in str(file) and tests_of(file)]
+    return [file for file in found if only in str(file) and checks_of(file)]
 
 
 def noticed(project: Path, module: Path, text: str) -> bool:
-    """Whether the tests of a module fail where it has this text."""
+    """Whether the checks of a module fail where it has this text."""
     file = project / module
     honest = file.read_text(encoding="utf-8")
     file.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     try:
-        done = subprocess.run(
-            [*command, *map(str, tests_of(module))],
-            cwd=project,
-            env=os.environ | {"PYTHONPATH": str(project / "code"), "HW2_KEEP": "0"},
-            capture_output=True,
-            timeout=LIMIT,
-            check=False,
+        return any(
+            subprocess.run(
+                [sys.executable, "-m", *check],
+                cwd=project,
+                env=os.environ | {"PYTHONPATH": str(project / "code"), "HW2_KEEP": "0"},
+                capture_output=True,
+                timeout=LIMIT,
+                check=False,
+            ).returncode
+            for check in checks_of(module)
         )
     except subprocess.TimeoutExpired:
         return True
     finally:
         file.write_text(honest, encoding="utf-8")
-    return done.returncode != 0
 
 
 def main() -> int:
@@ -176,6 +210,9 @@ def main() -> int:
         shutil.copytree(
             ROOT, project, ignore=shutil.ignore_patterns(".git", ".venv", ".build")
         )
+        for module in dict.fromkeys(module for module, _ in chosen):
+            if noticed(project, module, (ROOT / module).read_text(encoding="utf-8")):
+                parser.error(f"the checks of {module} fail as it is; mend that first")
         for done, (module, place) in enumerate(chosen, 1):
             start = time.perf_counter()
             good = noticed(project, module, planted(trees[module], place))
