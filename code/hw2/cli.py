@@ -45,17 +45,16 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
         sections = report.judge_all(only, begin)
         verdicts = claims.examine_all(only, begin)
         faults = claims.unclaimed(only) + _labels_and_seals(only)
+        if not sections and not verdicts and not faults:
+            return _fail(
+                f"nothing matches {only!r}; give a section such as q6, or a whole label"
+            )
         judged, more = _verify_formulas(sections, survivors)
         found, others = _verify_claims(verdicts, survivors)
     if judged and found:
         labels = {verdict.claim.label for verdict in found}
         print(f"{report.without_claim(judged, labels)}\n")
     faults += more + others
-    if not judged and not found and not faults:
-        message = (
-            f"nothing matches {only!r}; give a section such as q6, or a whole label"
-        )
-        return _fail(message)
     print(f"{time.perf_counter() - start:.1f} s")
     for fault in faults:
         _fail(fault)
@@ -335,7 +334,7 @@ def _audited(found: "experiments.Audit") -> list[str]:
         )
     for what, names in (
         ("from answers that the weights give again", found.weights),
-        ("from the recorded answers", found.answers),
+        ("from what is recorded of answers, trials and curves", found.answers),
         ("given again by training only (REPRODUCE=1)", found.trained),
     ):
         if names:

@@ -104,7 +104,7 @@ def select(parts: Sequence[str]) -> list[str]:
     }
     if unknown := [part for part in parts if not chosen[part]]:
         near = difflib.get_close_matches(unknown[0], [*keys, *TASKS], 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
+        meant = f"; did you mean {near[0]}?" if near else "."
         raise RunError(
             f"no experiment {unknown[0]!r}{meant} There are the tasks "
             f"{', '.join(TASKS)} and the experiments {', '.join(keys)}"

@@ -194,7 +194,13 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
     """
     url = storage
     if "://" not in storage:
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
+        if storage == default_storage():
+            Path(storage).parent.mkdir(parents=True, exist_ok=True)
+        elif not Path(storage).parent.is_dir():
+            raise SearchError(
+                f"{storage}: there is no folder {Path(storage).parent}; make it, or "
+                "give another file"
+            )
         url = f"sqlite:///{storage}"
     busy = (
         {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}

@@ -153,12 +153,21 @@ def recorded() -> dict[str, object]:
     """The recorded results that stand beside the live ones. Raises RunError where one
     is missing or stale.
     """
+    shown = [*QUICK.values(), *FULL.values()]
+    places = dict.fromkeys([*shown, *BESIDES])
+    keys = dict.fromkeys(key for key, _ in places)
+    read = {key: experiments.get(*key.split("/")) for key in keys}
+    values = {(key, number): _values(read[key], number) for key, number in places}
     found: dict[str, object] = {
         name: {
-            what: {"values": _values(*place), "like": _like(*place)}
-            for what, place in places.items()
+            what: {
+                "values": values[place],
+                # the recipes whose spread is taken to be the same
+                "like": [values[o] for o in values if _kind(*o) == _kind(*place)],
+            }
+            for what, place in named.items()
         }
-        for name, places in (("quick", QUICK), ("full", FULL))
+        for name, named in (("quick", QUICK), ("full", FULL))
     }
     curves = experiments.get("imagenette", "notebook").curves
     found["curves"] = {
@@ -185,23 +194,12 @@ def examples(shown: Mapping[str, Tensor]) -> dict[str, object]:
     }
 
 
-def _values(key: str, number: str) -> list[float]:
+def _values(run: runs.Run, number: str) -> list[float]:
     """The values of a number of a run, one per seed; one alone where there is no chance
     in it.
     """
-    found = experiments.get(*key.split("/")).summary[number]
+    found = run.summary[number]
     return found["values"] if isinstance(found, dict) else [found]
-
-
-def _like(key: str, number: str) -> list[list[float]]:
-    """The values of all recipes whose spread is taken to be the same: those of one task
-    for the same kind of number.
-    """
-    return [
-        _values(*place)
-        for place in dict.fromkeys([*QUICK.values(), *FULL.values(), *BESIDES])
-        if _kind(*place) == _kind(key, number)
-    ]
 
 
 def _kind(key: str, number: str) -> str:

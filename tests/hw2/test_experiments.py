@@ -829,7 +829,10 @@ def test_what_was_not_audited_is_no_failure_beside_what_was(
     assert main(["audit"]) == 0
     printed = capsys.readouterr()
     assert "1 of 2 runs audited" in printed.out
-    assert "from the recorded answers: test_accuracy" in printed.out
+    assert (
+        "from what is recorded of answers, trials and curves: test_accuracy"
+        in printed.out
+    )
     assert "toy/one is not audited: points.txt not found" in printed.err
 
 

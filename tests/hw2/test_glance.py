@@ -1,12 +1,16 @@
 """The first page says what the sections say."""
 
+from functools import partial
+
 import torch
 
 from hw2 import glance
 from hw2.tasks import signal
 
 
-def test_the_answers_of_task_1_are_those_of_its_cells():
+def test_the_answers_of_task_1_are_those_of_its_cells(monkeypatch):
+    few = partial(signal.product_statistics, products=100)
+    monkeypatch.setattr(signal, "product_statistics", lambda **_: few())
     found = glance._signal()
     torch.manual_seed(signal.SEED)
     x, layer = torch.randn(512), 0

@@ -71,9 +71,15 @@ def course(study):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """A search that ran through."""
-    return searching.search(
-        TOY, str(tmp_path_factory.mktemp("reference") / "a folder" / "study.db")
-    )
+    folder = tmp_path_factory.mktemp("reference") / "a folder"
+    folder.mkdir()
+    return searching.search(TOY, str(folder / "study.db"))
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(searching.SearchError, match="there is no folder"):
+        searching.search(TOY, str(tmp_path / "mistyped" / "study.db"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_first_trial_is_the_start_and_later_ones_are_better(reference):
