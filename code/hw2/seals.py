@@ -4,9 +4,9 @@ them.
 Formulas are evaluated and claims are checked, but no program knows whether a sentence
 is true, or whether a chunk draws what its caption says. All of it is therefore
 *sealed*: `report/sealed.json` has every sentence, formula, and line of a chunk as it
-was read, and of each claim what it says of itself. A change shows until it is sealed
-anew with `make seal`, which shows the difference. A seal is no check, and earns no
-tick.
+was read, the references, of each claim what it says of itself, and the words of figures
+and tables. A change shows until it is sealed anew with `make seal`, which shows the
+difference. A seal is no check, and earns no tick.
 """
 
 import ast
@@ -61,13 +61,20 @@ def pages() -> "list[Line]":
 
 def sentences(lines: "Sequence[Line]") -> list[Sentence]:
     """Everything that the pages say, piece by piece: theorems, formulas, sentences, and
-    the lines of chunks; the macros of the preamble; of the report also its title, and
-    what the claims say of themselves in its appendix.
+    the lines of chunks; the macros of the preamble; of the report also its title, its
+    references, what the claims say of themselves in its appendix, and the words that
+    figures, tables and the first page get from the package.
     """
     folder = lines[0].path.parent if lines else Path()
     others = [*_macros(folder / "preamble.tex")]
     if folder == REPORT.parent:
-        others += [*_titles(ROOT / "_quarto.yml"), *_claims(ROOT / "code/hw2/theory")]
+        package = ROOT / "code" / "hw2"
+        others += [
+            *_lines(ROOT / "_quarto.yml", ("title:", "subtitle:")),
+            *_lines(folder / "references.bib"),
+            *_claims(package / "theory"),
+            *_words([package / "glance.py", *sorted((package / "plots").glob("*.py"))]),
+        ]
     return [
         Sentence(
             " ".join(text.split()),
@@ -109,12 +116,30 @@ def _macros(preamble: Path) -> "Found":
             yield line, Line(line, preamble, number)
 
 
-def _titles(file: Path) -> "Found":
+def _lines(file: Path, begin: str | tuple[str, ...] = "") -> "Found":
     from qmdpdf.source import Line
 
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith(("title:", "subtitle:")):
+        if line.startswith(begin):
             yield line, Line(line, file, number)
+
+
+def _words(files: Sequence[Path]) -> "Found":
+    """The strings in the code of some modules, but for docstrings."""
+    from qmdpdf.source import Line
+
+    for file in files:
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        found = [
+            (node.lineno, node.col_offset, node.value)
+            for node in nodes
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in alone
+        ]
+        for number, _, text in sorted(found):
+            yield text, Line(text, file, number)
 
 
 def _claims(folder: Path) -> "Found":

@@ -195,6 +195,24 @@ def test_what_a_claim_says_of_itself_is_sealed(tmp_path):
 
 
 def test_the_title_is_sealed():
-    [title, subtitle] = seals._titles(ROOT / "_quarto.yml")
+    quarto = seals._lines(ROOT / "_quarto.yml", ("title:", "subtitle:"))
+    [title, subtitle] = quarto
     assert "Convolutional" in title[0]
     assert "Homework 2" in subtitle[0]
+
+
+def test_the_words_of_figures_and_references_are_sealed(tmp_path):
+    file = tmp_path / "plot.py"
+    file.write_text(
+        '"""Not on the page."""\n'
+        "def draw(axes, n):\n"
+        '    "Nor this."\n'
+        '    axes.set_xlabel("training accuracy")\n'
+        '    axes.set_title(f"{n} seeds, " "the band is one")\n'
+    )
+    found = [(text, line.number) for text, line in seals._words([file])]
+    # the pieces around what is computed, each where it stands
+    assert found == [("training accuracy", 4), (" seeds, the band is one", 5)]
+    sealed = {text for texts in seals.sealed().values() for text in texts}
+    assert "author = {Glorot, Xavier and Bengio, Yoshua}," in sealed
+    assert "chance that a unit is left out" in sealed
