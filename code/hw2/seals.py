@@ -125,20 +125,23 @@ def _lines(file: Path, begin: str | tuple[str, ...] = "") -> "Found":
 
 
 def _words(files: Sequence[Path]) -> "Found":
-    """The strings in the code of some modules, but for docstrings."""
+    """The strings in the code of some modules, but for docstrings: in the order of the
+    syntax tree, since inside f-strings versions of Python place them differently.
+    """
     from qmdpdf.source import Line
 
+    def inside(node: ast.AST) -> Iterator[tuple[str, int]]:
+        for child in ast.iter_child_nodes(node):
+            match child:
+                case ast.Expr(value=ast.Constant()):
+                    pass
+                case ast.Constant(value=str(text)):
+                    yield text, child.lineno
+                case _:
+                    yield from inside(child)
+
     for file in files:
-        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-        alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        found = [
-            (node.lineno, node.col_offset, node.value)
-            for node in nodes
-            if isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in alone
-        ]
-        for number, _, text in sorted(found):
+        for text, number in inside(ast.parse(file.read_text(encoding="utf-8"))):
             yield text, Line(text, file, number)
 
 
