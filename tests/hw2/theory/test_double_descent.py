@@ -107,9 +107,39 @@ def test_without_regularization_there_is_a_peak_and_at_the_best_mu_there_is_none
     assert np.all(np.diff(found.best.mean(axis=0)) < 0.005)
 
 
-def test_the_table_of_a_plot_has_its_readings():
-    assert (
-        "| De-En, 160K sentences | 3.75 at 75 | 5.4 at 205 | 4.1 at 512 | 210 |"
-        in theory.table("a")
-    )
-    assert "| width 3 (small) | none | none | 0.25 at 4000 |" in theory.table("c")
+# read off the plots a second time: curve, first minimum, peak, right end, train curve
+READ_AGAIN = {
+    "a": """
+| De-En, 160K sentences | 3.75 at 75 | 5.4 at 205 | 4.1 at 512 | 210 |
+| En-Fr, 200K sentences | 4.1 at 110 | 5.2 at 295 | 4.75 at 495 | 300 |
+""",
+    "b": """
+| 0% label noise | 0.45 at 7 | 0.47 at 9 | 0.3 at 64 | 13 |
+| 10% label noise | 0.51 at 5 | 0.56 at 11.5 | 0.4 at 64 | 15 |
+| 20% label noise | 0.54 at 5 | 0.64 at 13 | 0.47 at 64 | 17 |
+""",
+    "c": """
+| width 3 (small) | none | none | 0.25 at 4000 |
+| width 12 (intermediate) | 0.23 at 80 | 0.36 at 1000 | 0.35 at 4000 |
+| width 64 (large) | 0.17 at 20 | 0.3 at 65 | 0.2 at 4000 |
+""",
+}
+
+
+@pytest.mark.parametrize("plot", READ_AGAIN)
+def test_the_table_of_a_plot_has_its_readings(plot):
+    _, _, *rows = theory.table(plot).splitlines()
+    assert rows == READ_AGAIN[plot].split("\n")[1:-1]
+
+
+def test_readings_describe_a_double_descent():
+    for curve in theory.CURVES:
+        if curve.peak:
+            (low, bottom), (at, top), (end, last) = (
+                curve.minimum,
+                curve.peak,
+                curve.end,
+            )
+            assert low < at < end
+            assert bottom < top > last
+            assert not curve.interpolation or at <= curve.interpolation < end
