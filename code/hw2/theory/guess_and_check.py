@@ -112,9 +112,9 @@ def canonical(
     On a cone a network's pre-activation is linear, hence given by its values v at the
     rays that span the cone. Where v has both signs, it vanishes on a hyperplane through
     the interior, which determines v up to a positive factor: v divided by its greatest
-    common divisor. Where it has not, its sign in the cone follows from the signs of v.
-    The sign is taken with three values, so that equal functions are equal under every
-    convention for sign(0).
+    common divisor. Where it has not, its sign in the cone follows from the signs of v,
+    and is 1 everywhere if none is negative: sign(0) = 1. For sign(0) = -1 as many
+    functions are equal, since -1 times the outgoing weights exchanges the two.
     """
     rays, place = np.unique(
         cones.reshape(-1, cones.shape[-1]), axis=0, return_inverse=True
@@ -122,7 +122,9 @@ def canonical(
     v = preactivation(incoming, outgoing, rays)[:, place.reshape(cones.shape[:2])]
     mixed = (v.min(-1, keepdims=True) < 0) & (v.max(-1, keepdims=True) > 0)
     divisor = np.maximum(np.gcd.reduce(v, axis=-1), 1)[..., None]
-    return np.where(mixed, v // divisor, np.sign(v)).reshape(len(v), -1)
+    negative = v.min(-1, keepdims=True) < 0
+    signs = np.where(negative, np.sign(v), 1)
+    return np.where(mixed, v // divisor, signs).reshape(len(v), -1)
 
 
 def label(rows: np.ndarray) -> np.ndarray:
@@ -171,7 +173,7 @@ def census() -> tuple[Case, ...]:
 @cache
 def smallest() -> Case:
     """The class of one neuron with one input and three levels, for a teacher that uses
-    it: there is one network for each of its functions, no lower bound could be larger.
+    it: some functions have one network only, no lower bound could be larger.
     """
     (case,) = _cases(3, 1, 1, (1,))
     return case

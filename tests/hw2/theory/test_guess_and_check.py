@@ -15,12 +15,12 @@ from hw2.theory import guess_and_check as gc
 
 
 def output(incoming, outgoing, x):
-    """The sign of one network at one input, by loops."""
+    """The sign of one network at one input, by loops, with sign(0) = 1."""
     total = sum(
         a * max(0, sum(w * y for w, y in zip(row, x, strict=True)))
         for row, a in zip(incoming, outgoing, strict=True)
     )
-    return (total > 0) - (total < 0)
+    return 1 if total >= 0 else -1
 
 
 def test_sizes_are_all_that_have_at_most_3_to_the_9_networks():
@@ -67,10 +67,18 @@ def test_functions_are_those_that_a_fine_grid_tells_apart(sizes, reach):
     """
     incoming, outgoing = gc.networks(*sizes)
     grid = np.array(list(product(range(-reach, reach + 1), repeat=sizes[1])))
-    sampled = gc.label(np.sign(gc.preactivation(incoming, outgoing, grid)))
+    sampled = gc.label(gc.preactivation(incoming, outgoing, grid) >= 0)
     exact = gc.label(gc.canonical(incoming, outgoing, gc.fan(sizes[0], sizes[1])))
     pairs = {*zip(sampled.tolist(), exact.tolist(), strict=True)}
     assert len(pairs) == sampled.max() + 1 == exact.max() + 1
+
+
+def test_the_other_convention_for_the_sign_of_0_has_the_same_counts():
+    incoming, outgoing = gc.networks(3, 2, 2)
+    grid = np.array(list(product(range(-5, 6), repeat=2)))
+    other = gc.label(gc.preactivation(incoming, outgoing, grid) > 0)
+    exact = gc.label(gc.canonical(incoming, outgoing, gc.fan(3, 2)))
+    assert sorted(np.bincount(other)) == sorted(np.bincount(exact))
 
 
 def test_preactivation_and_p_star_by_brute_force():
