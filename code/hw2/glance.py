@@ -56,12 +56,14 @@ def _signal() -> dict[str, str]:
     ) -> str:
         x = signal.propagate(init, activation)[-1]
         form = ".1e" if x.std() < 1e-4 else ".4f"
-        return f"mean {x.mean():{form}}, std {x.std():{form}}"
+        mean = f"{x.mean():{form}}"
+        sign = "\N{MINUS SIGN}" if mean.startswith("-") else ""
+        return f"mean {sign}{mean.removeprefix('-')}, std {x.std():{form}}"
 
     return {
         "inf": str(signal.first_layer(units.isinf())),
         "nan": str(signal.first_layer(units.isnan())),
-        "product mean": f"{products.mean:.4f}",
+        "product mean": f"{products.mean:.4f}".replace("-", "\N{MINUS SIGN}"),
         "product std": f"{products.std:.4f}",
         "root": f"{signal.WIDTH**0.5:.4f}",
         "normalized": last(signal.normalized_init),

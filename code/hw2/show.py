@@ -174,7 +174,7 @@ def provenance(found: Sequence[Run]) -> str:
     rows = [
         "| Run | Device | Date | Commit | Data | Time | Seeds |",
         # shares of the width
-        f"|:{'-' * 25}|:{'-' * 36}|:{'-' * 11}|:{'-' * 9}|:{'-' * 9}|"
+        f"|:{'-' * 31}|:{'-' * 34}|:{'-' * 10}|:{'-' * 8}|:{'-' * 8}|"
         f"{'-' * 7}:|{'-' * 5}:|",
     ]
     for run in sorted(found, key=lambda run: (run.task, run.name)):

@@ -250,7 +250,7 @@ def settings(runs: Mapping[str, Run]) -> str:
     runs only what they differ in.
     """
     rows = [
-        f"| Hyper-parameter | Meaning | {' | '.join(runs)} |",
+        f"| Name | Meaning | {' | '.join(runs)} |",
         f"|:{'-' * 17}|:{'-' * 48}|{(':' + '-' * 16 + '|') * len(runs)}",
     ]
     for name in next(iter(runs.values())).config:

@@ -31,8 +31,8 @@ MEANINGS = {  # of the hyper-parameters
     "members": "networks of the ensemble",
     "depth": "hidden layers",
     "width": "units of a hidden layer",
-    "frequencies": "of the periodic layer, for each feature",
-    "bandwidth": "standard deviation of the initial frequencies",
+    "frequencies": "of the periodic layer, per feature",
+    "bandwidth": "deviation of the initial frequencies",
     "activation": "of the hidden layers",
     "initialization": "of the linear layers' weights",
     "dropout": "chance that a unit is left out",
@@ -40,7 +40,7 @@ MEANINGS = {  # of the hyper-parameters
     "schedule": "of the learning rate, over the steps",
     "weight_decay": "of the linear layers' weights",
     "transform": "of each feature (Part 3)",
-    "derived": "features beside the given ones (Part 3)",
+    "derived": "further features (Part 3)",
 }
 KINDS = {"g": "gamma (signal)", "h": "hadron (background)"}
 
@@ -181,8 +181,8 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
     those that were searched for.
     """
     rows = [
-        "| Hyper-parameter | Meaning | Value | Searched |",
-        f"|:{'-' * 18}|:{'-' * 40}|:{'-' * 14}|:{'-' * 29}|",
+        "| Name | Meaning | Value | Searched |",
+        f"|:{'-' * 14}|:{'-' * 38}|:{'-' * 17}|:{'-' * 31}|",
     ]
     for name, value in chosen.items():
         shown = f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -376,7 +376,7 @@ def instance(scheme: signal.Scheme, n: int, n_in: int, n_out: int) -> dict[str, 
         "ell^star": Given(layer_that_reaches),
         "q_ell+1": Given(next_variance),
         "chi": Given(gradient_gain),
-        "phi": ACTIVATIONS[scheme.activation],
+        "varphi": ACTIVATIONS[scheme.activation],
         "cal-N": lambda mean, variance: Law("N", (mean, variance)),
         "cal-U": lambda low, high: Law("U", (low, high)),
         "psi^(1)": lambda x: float(special.polygamma(1, float(x))),
@@ -421,7 +421,7 @@ WORLD = World(
         **{s.name: instance(s, *WIDTHS[s.name]) for s in signal.SCHEMES},
         WIDER: instance(signal.SCHEMES[0], 4, 1, 1),
     },
-    functions=frozenset({"cal-N", "cal-U", "phi", "psi^(1)", "erfc", "atanh"}),
+    functions=frozenset({"cal-N", "cal-U", "varphi", "psi^(1)", "erfc", "atanh"}),
     measures={"": random},
     cases=(
         Case(
@@ -499,12 +499,12 @@ WORLD = World(
         Case(r"\mathrm{std}(W) = \sqrt{\frac{2}{n}}", only=(KAIMING,)),
         Case(r"\frac{\sigma_{\ell+1}}{\sigma_1} = 2^{-\ell/2}", only=(XAVIER_RELU,)),
         Case(
-            r"q \mapsto n \mathrm{Var}(W)\, \mathbb{E}[\phi(u)^2]",
+            r"q \mapsto n \mathrm{Var}(W)\, \mathbb{E}[\varphi(u)^2]",
             holds=maps_variance,
         ),
         Case(r"\chi |g|^2", equals=gradient_behind),
         Case(
-            r"\mathbb{E}[\phi'(u)^2] \approx \frac{1}{\sqrt{2 \pi q}} "
+            r"\mathbb{E}[\varphi'(u)^2] \approx \frac{1}{\sqrt{2 \pi q}} "
             r"\int (1 - \tanh^2 u)^2 \mathrm{d}u",
             near=0.002,
             where=LARGE,

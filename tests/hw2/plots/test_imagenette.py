@@ -329,7 +329,7 @@ def test_the_settings_are_all_of_one_run_and_the_differences_of_two():
     )
     head, _, *rows = plots.settings({"Value": one}).splitlines()
     assert [head, *rows] == [
-        "| Hyper-parameter | Meaning | Value |",
+        "| Name | Meaning | Value |",
         "| widths | channels of the stages | 32, 64 |",
         "| weight decay | of the weights | 0.005 |",
         "| augmentation |  | none |",
@@ -337,7 +337,7 @@ def test_the_settings_are_all_of_one_run_and_the_differences_of_two():
     ]
     head, _, *rows = plots.settings({"without": one, "with": other}).splitlines()
     assert [head, *rows] == [
-        "| Hyper-parameter | Meaning | without | with |",
+        "| Name | Meaning | without | with |",
         "| weight decay | of the weights | 0.005 | 0.002 |",
         "| augmentation |  | none | crop, flip |",
     ]
