@@ -100,8 +100,18 @@ class Place(NamedTuple):
 
 
 def places(tree: ast.AST) -> Iterator[Place]:
-    """All errors that can be planted in a module."""
+    """All errors that can be planted in a module, but for those in the wrong versions
+    of a claim: they would only be wrong in another way.
+    """
+    wrong = {
+        id(node)
+        for keyword in ast.walk(tree)
+        if isinstance(keyword, ast.keyword) and keyword.arg == "mutants"
+        for node in ast.walk(keyword)
+    }
     for parent in ast.walk(tree):
+        if id(parent) in wrong:
+            continue
         for field, value in ast.iter_fields(parent):
             if field in ("annotation", "returns", "decorator_list"):
                 continue

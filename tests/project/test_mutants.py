@@ -82,3 +82,10 @@ def test_what_the_tests_notice_is_told_from_what_they_do_not(project):
     }
     assert found == {"0.0 -> 1.0": True, "9 -> 10": False}
     assert (project / module).read_text() == MODULE
+
+
+def test_what_a_claim_says_is_wrong_is_left_alone():
+    tree = ast.parse('@claim("eq-a", claimed=1, mutants={"one more": 2})\ndef f(): ...')
+    found = {str(place) for place in mutants.places(tree)}
+    assert "1 -> 2" in found
+    assert "2 -> 3" not in found
