@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from threading import Thread
 from typing import Any, Literal, NamedTuple, get_args
 
 from hw2 import kept, pages
@@ -347,8 +348,9 @@ class Elsewhere(NamedTuple):
 
 def tell(formulas: str, *labels: str) -> None:
     """Judge the formulas where asked to, examine some claims, and print what is found
-    as JSON, for the process that has begun this one.
+    as JSON, for the process that has begun this one and with which it ends.
     """
+    Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     judged = None
     if formulas:
         from hw2.formulas import report
@@ -358,6 +360,13 @@ def tell(formulas: str, *labels: str) -> None:
     found = [_examine(everything[label], _place(everything[label])) for label in labels]
     verdicts = [[v.claim.label, v.faults, v.refuted, v.tie, v.seconds] for v in found]
     print(json.dumps([judged, verdicts]))
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is another: nobody waits for it any more."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def matches(label: str, only: str) -> bool:

@@ -238,12 +238,14 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
         except RunError as error:
             status = _fail(f"{key}: {error}")
     for key in () if adopt else keys:
-        reason = "asked to" if force else experiments.outdated(key)
-        if not reason:
-            print(f"{key}: nothing to do, the recorded run is what today's code gives")
-            continue
-        print(f"{key}: training, {reason}", flush=True)
         try:
+            reason = "asked to" if force else experiments.outdated(key)
+            if not reason:
+                print(
+                    f"{key}: nothing to do, the recorded run is what today's code gives"
+                )
+                continue
+            print(f"{key}: training, {reason}", flush=True)
             found = experiments.record(key, fresh=force)
         except (DataError, RunError, SearchError, TrainingError, OSError) as error:
             status = _fail(f"{key}: {error}")
@@ -296,7 +298,9 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
             print(f"{'':{width + 3}}{line}", flush=True)
         faults += experiments.faults(found)
         audited += 1
-        if reproduce:
+        if reproduce and not experiments.repeatable(key):
+            print(f"{'':{width + 3}}- no training of one seed", flush=True)
+        elif reproduce:
             try:
                 faults += _reproduced(key, found.run, width)
             except (DataError, TrainingError, runs.RunError, OSError) as error:
@@ -333,9 +337,9 @@ def _audited(found: "experiments.Audit") -> list[str]:
             f"{changed:,} of {entries:,} entries differ"
         )
     for what, names in (
-        ("from answers that the weights give again", found.weights),
-        ("from what is recorded of answers, trials and curves", found.answers),
-        ("given again by training only (REPRODUCE=1)", found.trained),
+        ("from answers that the weights give again", found.from_weights),
+        ("from what is recorded of answers, trials and curves", found.from_record),
+        ("given again by training only (REPRODUCE=1)", found.from_training),
     ):
         if names:
             lines += textwrap.wrap(f"{what}: {', '.join(names)}", 66)
@@ -409,6 +413,7 @@ def submission(pdf: Path, draft: bool, full: bool) -> int:
     IDs are none.
     """
     from hw2 import submission
+    from hw2.data import DataError
     from hw2.runs import RunError
     from qmdpdf.source import QmdError
 
@@ -417,6 +422,7 @@ def submission(pdf: Path, draft: bool, full: bool) -> int:
     try:
         target = submission.submit(pdf, draft, full)
     except (
+        DataError,
         OSError,
         QmdError,
         RunError,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 from threadpoolctl import threadpool_limits
 from torch import distributed
 
@@ -72,9 +73,11 @@ class Audit(NamedTuple):
     differences: list[Difference]
     archive: DataFile
     copied: list[Copied]  # where the data are another copy than the recorded one
-    weights: list[str]  # numbers that follow from answers that were computed again
-    answers: list[str]  # numbers that follow from the recorded answers
-    trained: list[str]  # numbers that only another training can give again
+    # numbers that follow from answers that were computed again; from what is recorded;
+    # and those that only another training can give again
+    from_weights: list[str]
+    from_record: list[str]
+    from_training: list[str]
 
 
 def registry(tasks: Sequence[str] = ()) -> dict[str, Experiment]:
@@ -342,20 +345,35 @@ class Repeated(NamedTuple):
 
 
 # Two trainings of one seed that differ by rounding differ by about as much as two seeds
-# do: by sqrt(2) of their standard deviations, and hardly ever by four times that.
-# Numbers below this are one or two rows.
-SPREAD, LEAST = 4 * 2**0.5, 0.001
+# do, by sqrt(2) of their standard deviations. A few seeds tell that badly: the quantile
+# is Student's, which a number leaves with this chance. LEAST is one or two rows.
+CHANCE, LEAST = 0.01, 0.001
+
+
+def _band(std: float, seeds: int) -> float:
+    """How far two trainings of one seed may be apart."""
+    quantile = float(stats.t.ppf(1 - CHANCE / 2, seeds - 1))
+    return max(quantile * 2**0.5 * std, LEAST)
+
+
+def repeatable(key: str) -> bool:
+    """Whether one seed of an experiment can be trained alone."""
+    return _experiment(key).once is not None
 
 
 def repeat(key: str, checkpoints: Path) -> list[Repeated]:
     """Train the first seed of an experiment again and compare its numbers with the
-    recorded ones. Raises RunError for an experiment that has no such training.
+    recorded ones; what was killed goes on, what ended is trained anew. Raises RunError
+    for an experiment that has no such training.
     """
     experiment, run = _experiment(key), get(*key.split("/"))
     if not experiment.once:
         raise RunError(f"{key} cannot be trained for one seed")
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    config = runs.as_read(experiment.config)
+    origin = {"config": config, "canary": _canary(experiment, config)}
+    _prepare(checkpoints, origin | {"data": experiment.data.sha256}, fresh=False)
     result = experiment.once(checkpoints, *_base(experiment))
+    shutil.rmtree(checkpoints)
     summary, _ = (
         experiment.score(run.config, result.curves, result.answers)
         if experiment.score
@@ -366,7 +384,7 @@ def repeat(key: str, checkpoints: Path) -> list[Repeated]:
             number,
             recorded["values"][0],
             value[0],
-            max(SPREAD * recorded["std"], LEAST),
+            _band(recorded["std"], len(recorded["values"])),
         )
         for number, value in {**result.summary, **summary}.items()
         if isinstance(value, list)
@@ -496,11 +514,18 @@ def _copied(
     stored = runs.load(run.task, run.name)
     summary, _ = experiment.score(run.config, stored.curves, answers)
     predicted = [item for item in found if item.name.split(".")[0].isdigit()]
-    share = max(item.changed / item.entries for item in predicted)
-    rows = min(item.entries for item in predicted)
-    tolerance = DEVIATIONS * (share / rows) ** 0.5
+
+    def tolerance(number: str) -> float:
+        """From the answers that an accuracy is computed from; probabilities change
+        where answers do not.
+        """
+        kind = ".mirrored" if "mirrored" in number else ".classes"
+        own = [item for item in predicted if item.name.endswith(kind)] or predicted
+        share = max(item.changed / item.entries for item in own)
+        return DEVIATIONS * (share / min(item.entries for item in own)) ** 0.5
+
     return [
-        Copied(number, run.summary[number]["values"], again, tolerance)
+        Copied(number, run.summary[number]["values"], again, tolerance(number))
         for number, again in summary.items()
         if isinstance(again, list) and "accuracy" in number
     ]

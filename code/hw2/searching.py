@@ -215,12 +215,17 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
                 grace_period=grace,
             )
             break
-        except (
-            sqlalchemy.exc.DBAPIError,
-            StorageInternalError,
-        ):  # another worker is creating the same tables
+        except (sqlalchemy.exc.ArgumentError, ImportError) as error:
+            raise SearchError(
+                f"{storage}: no data base of this kind can be used ({error}); give a "
+                "file, or the URL of one whose driver is installed"
+            ) from None
+        except (sqlalchemy.exc.DBAPIError, StorageInternalError) as error:
+            # perhaps another worker is creating the same tables
             if attempt == 9:
-                raise
+                raise SearchError(
+                    f"{storage} cannot be used as a storage ({error}); give another"
+                ) from error
             time.sleep(0.5)
     study = optuna.create_study(
         storage=base,

@@ -132,8 +132,17 @@ def students() -> pd.DataFrame:
     same.
     """
     file = ROOT / "_quarto.yml"
-    tree = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    authors = {key.value: value for key, value in tree.value}["author"]
+    try:
+        tree = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: {error}") from None
+    found = {key.value: value for key, value in tree.value} if tree else {}
+    authors = found.get("author")
+    if not isinstance(authors, yaml.SequenceNode):
+        line = f":{authors.start_mark.line + 1}" if authors else ""
+        raise ValueError(
+            f"{file}{line}: author: has to be a list, each with name, email and id"
+        )
     rows, seen = [], set()
     for author in authors.value:
         start = where = f"{file}:{author.start_mark.line + 1}"

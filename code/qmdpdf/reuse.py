@@ -1,9 +1,9 @@
 """Between stages 1 and 2, reuse: an edit of prose alone need not run the chunks again.
 
 The results of the last execution are kept in a folder under a key of everything that
-could change them: the chunks, the inline expressions, the labelled and displayed parts
-of the text (which chunks may read), and the files they depend on, such as data, modules
-and images beside the document.
+could change them: the chunks, the inline expressions, the formulas and labelled parts
+of the text (which chunks may read and check), and the files they depend on, such as
+data, modules and images beside the document.
 """
 
 import hashlib
@@ -19,6 +19,11 @@ import nbformat
 from qmdpdf.execute import INLINE, insert_inline
 from qmdpdf.source import Document
 
+FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
+LABELLED = re.compile(
+    r"^:{3,}\s*\{#.*?^:{3,}\s*$|^[^\n]*\{#[^\n]*$", re.MULTILINE | re.DOTALL
+)
+
 
 def key(document: Document, depends: list[Path]) -> str:
     """A digest of all that the results of a document's chunks may depend on. `depends`
@@ -30,11 +35,15 @@ def key(document: Document, depends: list[Path]) -> str:
     )
     for cell in document.notebook.cells:
         if cell.cell_type == "code":
-            parts = [cell.source, str(cell.metadata["options"].get("eval", True))]
+            options = cell.metadata["options"]
+            parts = [cell.source, str(options.get("eval", True))]
+            parts += FORMULA.findall(str(options))  # of captions
         else:
-            displayed = re.findall(r"\$\$.*?\$\$", cell.source, re.DOTALL)
-            labelled = re.findall(r"^.*\{#.*$", cell.source, re.MULTILINE)
-            parts = [*INLINE.findall(cell.source), *displayed, *labelled]
+            parts = [
+                found
+                for pattern in (INLINE, FORMULA, LABELLED)
+                for found in pattern.findall(cell.source)
+            ]
         digest.update("\0".join(parts).encode() + b"\1")
     for file in _files(document, depends):
         digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())

@@ -679,8 +679,8 @@ def test_a_kill_between_the_two_files_of_a_run_loses_nothing(
 def test_a_good_run_passes_the_audit(toy, recorded, capsys):
     found = experiments.audit("toy/one")
     assert found.differences == [("1.right.bits", 4000, 0), ("2.right.bits", 4000, 0)]
-    assert (found.weights, found.answers) == (["test_accuracy"], [])
-    assert found.trained == ["parameters", "train_loss"]
+    assert (found.from_weights, found.from_record) == (["test_accuracy"], [])
+    assert found.from_training == ["parameters", "train_loss"]
     assert main(["audit", "toy/one"]) == 0
     out = capsys.readouterr().out
     assert "2 tensors of answers: 0 of 8,000 entries differ" in out
@@ -793,6 +793,14 @@ def test_one_seed_is_trained_again(toy, recorded, monkeypatch, capsys):
     assert "trains one of its 2 seeds again" in out
     assert f"recorded {value:.5f}, again {value:.5f}" in out
 
+    assert main(["audit", "--reproduce", "toy/one"]) == 0
+    assert toy.epochs == [1] * 8  # trained once more, not taken from the first time
+    without = replace(toy.EXPERIMENTS["one"], once=None)
+    with monkeypatch.context() as patch:
+        patch.setitem(toy.EXPERIMENTS, "one", without)
+        assert main(["audit", "--reproduce", "toy/one"]) == 0
+    assert "no training of one seed" in capsys.readouterr().out
+
     once = toy.EXPERIMENTS["one"].once
     broken = {"1.right.bits": pack(torch.zeros(4000, dtype=torch.bool))}
     worse = replace(
@@ -802,6 +810,13 @@ def test_one_seed_is_trained_again(toy, recorded, monkeypatch, capsys):
     monkeypatch.setitem(toy.EXPERIMENTS, "one", worse)
     assert main(["audit", "--reproduce", "toy/one"]) == 1
     assert "again 0.00000" in capsys.readouterr().err
+
+
+def test_the_band_of_a_repeated_training_knows_how_few_seeds_there_are():
+    few, many = (experiments._band(0.004, seeds) for seeds in (2, 5))
+    assert many == pytest.approx(0.004 * 2**0.5 * 4.604, rel=1e-3)  # a table's quantile
+    assert few > 10 * many
+    assert experiments._band(0.0, 5) == experiments.LEAST
 
 
 def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):

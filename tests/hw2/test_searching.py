@@ -82,6 +82,15 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("storage", ["nothing://x/y", "{}/text.db"])
+def test_what_is_no_storage_is_named(tmp_path, monkeypatch, storage):
+    monkeypatch.setattr(searching.time, "sleep", lambda seconds: None)
+    (tmp_path / "text.db").write_text("this is no data base" * 100)
+    storage = storage.format(tmp_path)
+    with pytest.raises(searching.SearchError, match=f"^{storage}"):
+        searching.search(TOY, storage)
+
+
 def test_the_first_trial_is_the_start_and_later_ones_are_better(reference):
     trials = reference.trials
     assert trials[0].params == {name: TOY.start[name] for name in TOY.space}

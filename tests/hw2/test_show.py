@@ -83,6 +83,21 @@ def test_an_author_that_cannot_be_printed_is_refused(authors, lines, line, named
         show.students()
 
 
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (("title: x",), "has to be a list"),
+        (("author: Ada",), ":1: author: has to be a list"),
+        (("author: [",), "expected the node content"),
+        (("",), "has to be a list"),
+    ],
+)
+def test_without_a_list_of_authors_the_file_is_named(authors, lines, named):
+    authors(*lines)
+    with pytest.raises(ValueError, match=rf"_quarto\.yml(?s:.*){named}"):
+        show.students()
+
+
 @pytest.fixture
 def rendering(monkeypatch):
     """Neither Quarto nor qmdpdf, until a test says so."""

@@ -15,9 +15,15 @@ Some prose, the value is `{python} 1 + 1`.
 
 $$ y = x $$ {#eq-a}
 
+Where $n = p$, it is large.
+
+::: {#thm-a}
+It rises.
+:::
+
 ```{python}
 #| label: fig-a
-#| fig-cap: "A figure."
+#| fig-cap: "A figure. It has $k = 2$."
 import matplotlib.pyplot as plt
 plt.plot([1, 2])
 plt.show()
@@ -60,6 +66,9 @@ def test_restored_results_are_those_of_the_execution(page, woven_text, tmp_path)
         ("6 * 7", "6 * 8", False),
         ("y = x", "y = 2 x", False),
         ("{#eq-a}", "{#eq-b}", False),
+        ("n = p", "n < p", False),
+        ("It rises.", "It falls.", False),
+        ("k = 2", "k = 3", False),
     ],
 )
 def test_what_may_change_a_result_changes_the_key(page, old, new, same):

@@ -61,7 +61,14 @@ def locate(file: DataFile) -> Path:
     if "://" in mirror:
         url = f"{mirror.rstrip('/')}/{file.name}"
         attempts.insert(0, (url, lambda path: download(url, path)))
-    here.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        here.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(dir=here.parent).cleanup()
+    except OSError as error:
+        raise DataError(
+            f"{file.name} is not in {here.parent}, and nothing can be written there "
+            f"({error}); set HW2_DATA to a folder of yours, or put the file there"
+        ) from None
     failures = []
     for source, fetch in attempts:
         with tempfile.TemporaryDirectory(

@@ -53,12 +53,15 @@ LARGEST_ARCHIVE, LARGEST_IMAGE = (
 )  # bytes and pixels in all, far above what the archives have
 
 
-class _NotPublishedError(Exception):
+class _NotPublishedError(DataError):
     """Raised instead of a download of the squashed archive."""
 
 
 def _only_in_mirrors(path: Path) -> None:
-    raise _NotPublishedError
+    raise _NotPublishedError(
+        f"{path.name} is nowhere published; put a copy into {data.folder()}, or set "
+        "HW2_DATA_MIRROR to a folder or URL that has it"
+    )
 
 
 def _fetch(path: Path) -> None:

@@ -318,8 +318,12 @@ def equal(a: Any, b: Any, tolerance: float = EXACT) -> bool:
                 )
             raise FormulaError("a matrix is compared with a number")
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-        scale = max(1e-300, np.abs(a).max(), np.abs(b).max())
-        return bool(np.abs(a - b).max() <= tolerance * max(scale, tolerance))
+        finite = np.isfinite(a) & np.isfinite(b)
+        if not np.array_equal(a[~finite], b[~finite]):  # also where one is no number
+            return False
+        a, b = a[finite], b[finite]
+        scale = np.abs([a, b]).max(initial=0)
+        return bool(np.all(np.abs(a - b) <= tolerance * max(scale, tolerance)))
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, Fraction | int) and isinstance(b, Fraction | int):

@@ -54,7 +54,6 @@ class Chain:
 
 RELATIONS = {r"\neq": r"\ne"}
 FUNCTIONS = ("log", "exp", "sin", "cos", "tanh", "max", "min", "tr", "diag", "sign")
-DECORATIONS = {"star", "+"}
 
 
 class _Postlex:
@@ -313,11 +312,11 @@ class _Reader:
     # --- products: one walk from left to right ---
 
     def seq(self, tree: Parsed) -> Node:
-        node, rest = self.units(list(tree.children), tree)
+        node, rest = self.units(list(tree.children))
         assert not rest
         return replace(node, source=self.source(tree))
 
-    def units(self, items: list, tree: Parsed) -> tuple[Node, list]:
+    def units(self, items: list) -> tuple[Node, list]:
         factors: list[Node] = []
         operators: list[str] = []
         while items:
@@ -336,9 +335,6 @@ class _Reader:
             return factors[0], items
         return Node("mul", tuple(factors)), items
 
-    def is_function(self, node_name: str | None) -> bool:
-        return node_name is not None and node_name in self.functions
-
     def unit(self, items: list) -> tuple[Node, list]:
         """The next factor, with the arguments of a function and the body of a sum."""
         item, rest = items[0], items[1:]
@@ -350,7 +346,7 @@ class _Reader:
             return self.big(name, item, rest)
         if base.data == "frac" and self.is_derivative(base):
             variable = self.derivative_variable(base)
-            body, rest = self.units(rest, item)
+            body, rest = self.units(rest)
             return Node("derivative", (body,), variable), rest
         group = self.group_kind(rest[0]) if rest else None
         # P[i, j] is an entry of a matrix
@@ -369,7 +365,7 @@ class _Reader:
             if sub is not None:
                 node = Node("index", (node, *self.subscript(sub)))
             return self.postfix(self.powers(node, item, sups, primes), rest)
-        node, exponent = self.symbol(item, name, sub, sups, primes)
+        node, exponent = self.symbol(name, sub, sups, primes)
         if self.takes_arguments(node) and rest and self.group_kind(rest[0]):
             arguments, after = self.arguments(rest[0])
             if exponent == [MINUS_ONE]:  # the inverse function
@@ -503,7 +499,6 @@ class _Reader:
 
     def symbol(
         self,
-        item: Parsed,
         name: str,
         sub: Parsed | None,
         sups: list[Parsed],
@@ -596,7 +591,7 @@ class _Reader:
                 raise self.error(
                     item, "an integral ends with \\mathrm{d} and its variable"
                 )
-            body, _ = self.units(rest[:end], item)
+            body, _ = self.units(rest[:end])
             variable = self.full_name(rest[end + 1])
             limits = (*lower, *upper)
             if len(limits) not in (0, 2):
@@ -604,7 +599,7 @@ class _Reader:
             return Node("integral", (body, *limits), variable), rest[end + 2 :]
         if not rest:
             raise self.error(item, f"nothing stands behind \\{name}")
-        body, rest = self.units(rest, item)
+        body, rest = self.units(rest)
         return Node(
             name, (Node("tuple", tuple(lower)), Node("tuple", tuple(upper)), body)
         ), rest

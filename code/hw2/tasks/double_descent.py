@@ -512,9 +512,7 @@ def train_width(
             for noise in config.noise
         ]
     )
-    test = stack(
-        [(item.x_test, item.label_test) for item in draws for _ in config.noise]
-    )
+    test = _test(config, draws)
     state, epochs = build(config, width, seeds, data.x.shape[2]), config.epochs(n)
 
     def to_next_evaluation() -> dict[str, list[float]]:

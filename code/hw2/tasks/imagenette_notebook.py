@@ -16,9 +16,9 @@ from torch import Tensor
 
 from hw2 import training
 from hw2.answers import BITS, pack, unpack
-from hw2.bench import FAST
 from hw2.data.imagenette import COUNTS, FILE, OFFICIAL
 from hw2.tasks import Answers, Curves, Experiment, Result, Summary, imagenette
+from hw2.tasks.imagenette import FAST
 
 SEEDS = [0, 1]
 LEVELS = (0.0, *imagenette.NOISE)

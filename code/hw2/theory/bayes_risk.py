@@ -401,13 +401,6 @@ def exact_risk(x: sp.ImmutableMatrix, at: sp.Expr = AT) -> sp.Expr:
     return sp.expand(exact_error(x, at).dot(exact_error(x, at)))
 
 
-def spectral_sum(term: sp.Expr, h: sp.ImmutableMatrix) -> sp.Expr:
-    """The sum of a rational function of lambda_i over the eigenvalues of h, exact: no
-    root is ever computed.
-    """
-    return sp.RootSum(h.charpoly(), sp.Lambda(lam, term))
-
-
 def vanishes(expression: sp.Expr | sp.ImmutableMatrix) -> bool:
     """Whether a rational function, or each entry of a matrix of them, is zero."""
     return all(sp.cancel(entry) == 0 for entry in sp.Matrix([expression]))

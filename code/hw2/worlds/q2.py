@@ -374,10 +374,6 @@ def indices(scope: Scope) -> list[dict[str, int]]:
     return [{"i": i} for i in range(1, of(scope).hidden + 1)]
 
 
-def unused(scope: Scope) -> list[int]:
-    return [i for i in range(1, of(scope).hidden + 1) if i > of(scope).used]
-
-
 def arguments(node: Node, scope: Scope) -> bool:
     """On M all members are the same; the first is the student's argument for all
     students, the last the teacher's for all teachers.
@@ -765,9 +761,6 @@ def instance(known: Class) -> dict[str, Any]:
 
 def simulated(symbol: Any) -> int:
     return int(theory.SIMULATED[symbol])
-
-
-MATCHED = (0, 1)  # whether p_star is as counted, or no more than the probability of M
 
 
 def rarest(scope: Scope) -> tuple[Fraction, Fraction]:

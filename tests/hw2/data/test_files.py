@@ -37,6 +37,13 @@ def test_the_data_folder_comes_before_the_mirror_and_the_mirror_before_the_sourc
         assert data.locate(fetched) == places / place / "set.bin"
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(places, monkeypatch):
+    (places / "file").touch()
+    monkeypatch.setenv("HW2_DATA", str(places / "file"))
+    with pytest.raises(data.DataError, match="nothing can be written there"):
+        data.locate(make(lambda path: path.write_bytes(CONTENT)))
+
+
 def test_what_the_source_gives_is_kept_in_the_data_folder(places):
     assert (
         data.locate(make(lambda path: path.write_bytes(CONTENT)))

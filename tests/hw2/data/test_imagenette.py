@@ -381,3 +381,12 @@ def test_images_are_taken_by_row():
     assert len(part) == 2
     assert part.labels.tolist() == [2, 3]
     assert torch.equal(part.images[1], images.images[0])
+
+
+def test_the_squashed_archive_is_asked_for_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("HW2_DATA", str(tmp_path))
+    monkeypatch.delenv("HW2_DATA_MIRROR", raising=False)
+    with pytest.raises(
+        data.DataError, match=r"imagenette2-224sq\.tar is nowhere published"
+    ):
+        data.locate(imagenette.FILE)

@@ -112,6 +112,11 @@ def test_equality_knows_rounding_and_kinds():
     assert not equal(1.0, 1.0 + 1e-6)
     assert equal(math.inf, math.inf)
     assert not equal(math.inf, 1e300)
+    infinite = np.array([math.inf, 1.0])
+    assert equal(infinite, infinite.copy())
+    assert not equal(infinite, np.array([0.0, 1.0]))
+    assert not equal(infinite, np.array([math.inf, 2.0]))
+    assert not equal(np.array([math.nan]), np.array([math.nan]))
     with pytest.raises(FormulaError):
         equal(frozenset({1}), 1)
 
