@@ -408,18 +408,21 @@ def bench() -> int:
     return 0
 
 
-def submission(pdf: Path, draft: bool, full: bool) -> int:
-    """Write the archive that is handed in, return 1 where something is missing or the
-    IDs are none.
+def submission(pdf: Path | None, draft: bool, full: bool) -> int:
+    """Write the archive that is handed in, or see whether it could be where there is no
+    PDF yet; return 1 where something is missing or the IDs are none.
     """
     from hw2 import submission
     from hw2.data import DataError
     from hw2.runs import RunError
     from qmdpdf.source import QmdError
 
-    if not pdf.is_file():
+    if pdf and not pdf.is_file():
         return _fail(f"{pdf}: no such file; render it with `make pdf`")
     try:
+        if not pdf:
+            submission.check(draft, full)
+            return 0
         target = submission.submit(pdf, draft, full)
     except (
         DataError,
@@ -570,7 +573,12 @@ def main(arguments: list[str] | None = None) -> int:
             "to hand in: notebook and PDF"
         ),
     )
-    command.add_argument("pdf", type=Path)
+    command.add_argument(
+        "pdf",
+        type=Path,
+        nargs="?",
+        help="the rendered report; without it only names, IDs and images are checked",
+    )
     command.add_argument(
         "--draft", action="store_true", help="accept IDs that are none"
     )

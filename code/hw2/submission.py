@@ -135,6 +135,11 @@ def stem(draft: bool) -> str:
     except ValueError as error:
         raise SubmissionError(str(error)) from None
     lines = file.read_text(encoding="utf-8").splitlines()
+    if not draft and len(ids) != 2:
+        raise SubmissionError(
+            f"{file}: {len(ids)} students, but this is handed in by pairs; name both, "
+            "or make a draft: make submission DRAFT=1"
+        )
     for number in ids:
         if not draft and not is_identity(number):
             line = next((i for i, text in enumerate(lines, 1) if number in text), 1)
@@ -302,7 +307,10 @@ def preparation(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
     files = {
         str(file): (ROOT / file).read_text(encoding="utf-8") for file in modules(cells)
     }
-    files["recorded.json"] = json.dumps(recorded(), indent=1)
+    parts = (
+        f"{json.dumps(name)}: {json.dumps(part)}" for name, part in recorded().items()
+    )
+    files["recorded.json"] = "{\n" + ",\n".join(parts) + "\n}"
     return [
         new_code_cell(
             f"%%writefile {name}\n{text.rstrip()}\n",
@@ -409,18 +417,27 @@ def images_at_hand() -> str:
     return ""
 
 
-def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
-    """Write the archive with the notebook and the PDF into `dist/`. Returns its path.
+def check(draft: bool, full: bool) -> str:
+    """The name of what will be handed in; says where Task 3 will show recorded results.
 
     Raises SubmissionError for IDs that are none, and where everything is to be trained
-    without the images; QmdError where the notebook fails, and what reading the runs
-    raises.
+    without the images.
     """
     name = stem(draft)
     if missing := images_at_hand():
         if full:
             raise SubmissionError(f"FULL=1 trains Task 3 too. {missing}")
         print(f"Task 3 will show recorded results, marked as such. {missing}")
+    return name
+
+
+def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
+    """Write the archive with the notebook and the PDF into `dist/`. Returns its path.
+
+    Raises what `check` raises, QmdError where the notebook fails, and what reading the
+    runs raises.
+    """
+    name = check(draft, full)
     found = document(full, f"{name}.pdf")
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         content = nbformat.writes(notebook(found, Path(folder), full)).encode()

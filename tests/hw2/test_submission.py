@@ -96,6 +96,28 @@ def test_a_wrong_number_is_named_with_its_line(students):
     assert submission.stem(draft=True) == "ece046211_hw2_123456782_987654321"
 
 
+def test_one_student_alone_is_a_draft(students):
+    students("123456782")
+    with pytest.raises(
+        SubmissionError, match=r"_quarto\.yml: 1 students, but .* pairs"
+    ):
+        submission.stem(draft=False)
+    assert submission.stem(draft=True) == "ece046211_hw2_123456782"
+
+
+def test_names_and_images_are_checked_before_anything_is_rendered(
+    students, monkeypatch, capsys
+):
+    monkeypatch.setattr(submission, "images_at_hand", lambda: "no archive")
+    students("123456782", "987654321")
+    assert main(["submission"]) == 1
+    assert "987654321 is no identity number" in capsys.readouterr().err
+    assert main(["submission", "--draft", "--full"]) == 1
+    assert "trains Task 3 too. no archive" in capsys.readouterr().err
+    assert main(["submission", "--draft"]) == 0
+    assert "will show recorded results" in capsys.readouterr().out
+
+
 # --- the archive ---
 
 

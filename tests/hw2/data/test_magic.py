@@ -70,6 +70,7 @@ def archive(name, content):
 
 @pytest.mark.parametrize("content", [b"no archive", archive("another.txt", "x")])
 def test_an_archive_without_the_data_is_refused(monkeypatch, tmp_path, content):
+    monkeypatch.setattr(magic, "ROOT", tmp_path)
     monkeypatch.setattr(data, "download", lambda url, path: path.write_bytes(content))
     with pytest.raises(
         data.DataError, match=r"is no archive with a magic04.data in it"
@@ -77,7 +78,15 @@ def test_an_archive_without_the_data_is_refused(monkeypatch, tmp_path, content):
         magic._fetch(tmp_path / "magic04.data")
 
 
+def test_another_data_folder_gets_the_copy_of_the_repository(monkeypatch, tmp_path):
+    monkeypatch.setenv("HW2_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("HW2_DATA_MIRROR", "")
+    assert len(magic.load()) == 19_020
+    assert (tmp_path / "elsewhere" / "magic04.data").is_file()
+
+
 def test_the_data_is_taken_out_of_the_archive(monkeypatch, tmp_path):
+    monkeypatch.setattr(magic, "ROOT", tmp_path)
     monkeypatch.setattr(
         data,
         "download",
