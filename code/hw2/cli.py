@@ -10,7 +10,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -342,8 +342,22 @@ def _audited(found: "experiments.Audit") -> list[str]:
         ("given again by training only (REPRODUCE=1)", found.from_training),
     ):
         if names:
-            lines += textwrap.wrap(f"{what}: {', '.join(names)}", 66)
+            lines += textwrap.wrap(f"{what}: {', '.join(_shortened(names))}", 66)
     return lines
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    """Names in their order; of many that differ behind a `/` only how many there
+    are.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition("/")[0], []).append(name)
+    return [
+        text
+        for begin, group in groups.items()
+        for text in (group if len(group) < 4 else [f"{begin}/... ({len(group)})"])
+    ]
 
 
 def _reproduced(key: str, run: "runs.Run", width: int) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hw2 import pages, paths, seals
+from hw2 import cli, pages, paths, seals
 from hw2.cli import main
 from hw2.data import DataError
 from hw2.formulas import report as formula_report
@@ -162,3 +162,8 @@ def test_a_count_that_is_none_is_named(arguments, value, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert f"{value!r} is no whole number from" in capsys.readouterr().err
+
+
+def test_many_names_of_one_kind_are_counted():
+    names = ["loss", *(f"error/{n}" for n in range(30)), "gain/1", "gain/2"]
+    assert cli._shortened(names) == ["loss", "error/... (30)", "gain/1", "gain/2"]
