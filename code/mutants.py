@@ -155,7 +155,7 @@ def question_of(module: Path) -> str:
     if module.parent.name == "worlds":
         return module.stem if re.fullmatch(r"[qt]\d", module.stem) else ""
     text = (ROOT / module).read_text(encoding="utf-8")
-    found = re.search(r'@?claim\(\s*"[a-z]+-([qt]\d)-', text)
+    found = re.search(r'claim\(\s*"[a-z]+-([qt]\d)-', text)
     return found[1] if found else ""
 
 

@@ -237,11 +237,7 @@ def record(key: str, fresh: bool = False) -> Run:
     with training.processes():
         first, seconds = training.rank() == 0, 0.0
         if first:
-            seconds = _prepare(
-                folder,
-                {"config": config, "canary": canary, "data": experiment.data.sha256},
-                fresh,
-            )
+            seconds = _prepare(folder, _origin(experiment, canary), fresh)
         _wait_for_all()
         start = time.perf_counter()
         result = experiment.train(folder, *base)
@@ -369,9 +365,8 @@ def repeat(key: str, checkpoints: Path) -> list[Repeated]:
     experiment, run = _experiment(key), get(*key.split("/"))
     if not experiment.once:
         raise RunError(f"{key} cannot be trained for one seed")
-    config = runs.as_read(experiment.config)
-    origin = {"config": config, "canary": _canary(experiment, config)}
-    _prepare(checkpoints, origin | {"data": experiment.data.sha256}, fresh=False)
+    canary = _canary(experiment, runs.as_read(experiment.config))
+    _prepare(checkpoints, _origin(experiment, canary), fresh=False)
     result = experiment.once(checkpoints, *_base(experiment))
     shutil.rmtree(checkpoints)
     summary, _ = (
@@ -534,6 +529,12 @@ def _copied(
 def _wait_for_all() -> None:
     if training.world_size() > 1:
         distributed.barrier()
+
+
+def _origin(experiment: Experiment, canary: list[float]) -> dict[str, Any]:
+    """What checkpoints depend on."""
+    config = runs.as_read(experiment.config)
+    return {"config": config, "canary": canary, "data": experiment.data.sha256}
 
 
 def _prepare(folder: Path, origin: dict[str, Any], fresh: bool) -> float:

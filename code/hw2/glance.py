@@ -1,5 +1,6 @@
 """The answers on the first page of the report, each computed as in its section."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,14 +57,12 @@ def _signal() -> dict[str, str]:
     ) -> str:
         x = signal.propagate(init, activation)[-1]
         form = ".1e" if x.std() < 1e-4 else ".4f"
-        mean = f"{x.mean():{form}}"
-        sign = "\N{MINUS SIGN}" if mean.startswith("-") else ""
-        return f"mean {sign}{mean.removeprefix('-')}, std {x.std():{form}}"
+        return f"mean {_minus(f'{x.mean():{form}}')}, std {x.std():{form}}"
 
     return {
         "inf": str(signal.first_layer(units.isinf())),
         "nan": str(signal.first_layer(units.isnan())),
-        "product mean": f"{products.mean:.4f}".replace("-", "\N{MINUS SIGN}"),
+        "product mean": _minus(f"{products.mean:.4f}"),
         "product std": f"{products.std:.4f}",
         "root": f"{signal.WIDTH**0.5:.4f}",
         "normalized": last(signal.normalized_init),
@@ -72,6 +71,11 @@ def _signal() -> dict[str, str]:
         "kaiming": last(signal.kaiming_init, torch.relu),
         "xavier relu": last(signal.xavier_init, torch.relu),
     }
+
+
+def _minus(number: str) -> str:
+    """A number whose sign, not that of its exponent, is longer than a hyphen."""
+    return re.sub("^-", "\N{MINUS SIGN}", number)
 
 
 def baselines() -> dict[str, float]:

@@ -19,6 +19,8 @@ import nbformat
 from qmdpdf.execute import INLINE, insert_inline
 from qmdpdf.source import Document
 
+# a dollar in code, or behind a backslash, begins no formula
+PLAIN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|\\\$", re.DOTALL)
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
 LABELLED = re.compile(
     r"^:{3,}\s*\{#.*?^:{3,}\s*$|^[^\n]*\{#[^\n]*$", re.MULTILINE | re.DOTALL
@@ -39,11 +41,8 @@ def key(document: Document, depends: list[Path]) -> str:
             parts = [cell.source, str(options.get("eval", True))]
             parts += FORMULA.findall(str(options))  # of captions
         else:
-            parts = [
-                found
-                for pattern in (INLINE, FORMULA, LABELLED)
-                for found in pattern.findall(cell.source)
-            ]
+            parts = [*INLINE.findall(cell.source), *LABELLED.findall(cell.source)]
+            parts += FORMULA.findall(PLAIN.sub("", cell.source))
         digest.update("\0".join(parts).encode() + b"\1")
     for file in _files(document, depends):
         digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())

@@ -195,8 +195,8 @@ def test_what_a_claim_says_of_itself_is_sealed(tmp_path):
 
 
 def test_the_title_is_sealed():
-    quarto = seals._lines(ROOT / "_quarto.yml", ("title:", "subtitle:"))
-    [title, subtitle] = quarto
+    file, keys = ROOT / "_quarto.yml", ("title:", "subtitle:")
+    [title, subtitle] = seals._lines(file, keys)
     assert "Convolutional" in title[0]
     assert "Homework 2" in subtitle[0]
 

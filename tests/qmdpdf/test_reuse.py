@@ -15,7 +15,7 @@ Some prose, the value is `{python} 1 + 1`.
 
 $$ y = x $$ {#eq-a}
 
-Where $n = p$, it is large.
+It costs `{python} "1 $"` or 2 \\$. Where $n = p$, it is large.
 
 ::: {#thm-a}
 It rises.

@@ -63,18 +63,16 @@ def locate(file: DataFile) -> Path:
         attempts.insert(0, (url, lambda path: download(url, path)))
     try:
         here.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryDirectory(dir=here.parent).cleanup()
+        scratch = tempfile.TemporaryDirectory(dir=here.parent, prefix=".download-")
     except OSError as error:
         raise DataError(
             f"{file.name} is not in {here.parent}, and nothing can be written there "
             f"({error}); set HW2_DATA to a folder of yours, or put the file there"
         ) from None
     failures = []
-    for source, fetch in attempts:
-        with tempfile.TemporaryDirectory(
-            dir=here.parent, prefix=".download-"
-        ) as scratch:
-            path = Path(scratch) / file.name
+    with scratch as inside:
+        path = Path(inside) / file.name
+        for source, fetch in attempts:
             try:
                 fetch(path)
             except http.client.HTTPException as error:  # no OSError, unlike URLError

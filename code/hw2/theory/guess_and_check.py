@@ -120,9 +120,9 @@ def canonical(
         cones.reshape(-1, cones.shape[-1]), axis=0, return_inverse=True
     )
     v = preactivation(incoming, outgoing, rays)[:, place.reshape(cones.shape[:2])]
-    mixed = (v.min(-1, keepdims=True) < 0) & (v.max(-1, keepdims=True) > 0)
-    divisor = np.maximum(np.gcd.reduce(v, axis=-1), 1)[..., None]
     negative = v.min(-1, keepdims=True) < 0
+    mixed = negative & (v.max(-1, keepdims=True) > 0)
+    divisor = np.maximum(np.gcd.reduce(v, axis=-1), 1)[..., None]
     signs = np.where(negative, np.sign(v), 1)
     return np.where(mixed, v // divisor, signs).reshape(len(v), -1)
 

@@ -107,8 +107,9 @@ def test_without_regularization_there_is_a_peak_and_at_the_best_mu_there_is_none
     assert np.all(np.diff(found.best.mean(axis=0)) < 0.005)
 
 
-# read off the plots a second time: curve, first minimum, peak, right end, train curve
-READ_AGAIN = {
+# the readings written down once more, so that a change of one shows: curve, first
+# minimum, peak, right end, train curve
+READINGS = {
     "a": """
 | De-En, 160K sentences | 3.75 at 75 | 5.4 at 205 | 4.1 at 512 | 210 |
 | En-Fr, 200K sentences | 4.1 at 110 | 5.2 at 295 | 4.75 at 495 | 300 |
@@ -126,10 +127,10 @@ READ_AGAIN = {
 }
 
 
-@pytest.mark.parametrize("plot", READ_AGAIN)
+@pytest.mark.parametrize("plot", READINGS)
 def test_the_table_of_a_plot_has_its_readings(plot):
     _, _, *rows = theory.table(plot).splitlines()
-    assert rows == READ_AGAIN[plot].split("\n")[1:-1]
+    assert rows == READINGS[plot].split("\n")[1:-1]
 
 
 def test_readings_describe_a_double_descent():
