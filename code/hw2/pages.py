@@ -139,9 +139,12 @@ def read(latex: str, like: "sp.Basic") -> "sp.Basic":
         raise TieError(
             f"cannot parse the equation {latex!r} to compare it with its claim: {error}"
         ) from None
-    return parsed.subs(
-        {s: names[s.name] for s in parsed.atoms(sp.Symbol) if s.name in names}
-    )
+    meant = {s: names[s.name] for s in parsed.atoms(sp.Symbol) if s.name in names}
+    if isinstance(parsed, sp.core.relational.Relational):
+        # else sympy would decide here whether it holds, by quadrature where it must
+        sides = (side.subs(meant) for side in parsed.args)
+        return parsed.func(*sides, evaluate=False)
+    return parsed.subs(meant)
 
 
 def _uniform(text: str) -> str:

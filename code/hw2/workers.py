@@ -5,10 +5,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from typing import Any
 
 MOST = 8  # processes
+# what all of them need: imported once, in the process that the others are forks of
+NEEDED = ("scipy.stats", "sympy.parsing.latex", "torchvision")
+# each process computes in one thread: two of two threads each on two cores wait for one
+# another
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # begins `call(*task)` for each task, the first ones first; gives what waits for each
 Begin = Callable[[Callable[..., Any], Sequence[tuple]], list[Callable[[], Any]]]
 
@@ -24,7 +29,13 @@ def workers(worth: int = 8) -> Iterator[Begin]:
 
         @cache
         def pool() -> ProcessPoolExecutor:
-            made = ProcessPoolExecutor(count, get_context("spawn"))
+            before = {name: os.environ.get(name) for name in ONE_THREAD}
+            os.environ.update(ONE_THREAD)  # for the processes, which inherit it
+            stack.callback(_restore, before)
+            forks = "forkserver" in get_all_start_methods()
+            context = get_context("forkserver" if forks else "spawn")
+            context.set_forkserver_preload(list(NEEDED))
+            made = ProcessPoolExecutor(count, context)
             stack.callback(made.shutdown, cancel_futures=True)
             return made
 
@@ -36,3 +47,11 @@ def workers(worth: int = 8) -> Iterator[Begin]:
             return [pool().submit(call, *task).result for task in tasks]
 
         yield begin
+
+
+def _restore(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value

@@ -80,6 +80,18 @@ def test_an_equation_ties_to_its_expression(latex, claimed):
     assert pages.tie(pages.Place("eq-a", "p:1", latex=latex), claimed) == "parsed"
 
 
+def test_a_relation_is_compared_as_it_is_written_and_not_decided():
+    x = sp.Symbol("x", real=True)
+    quarter = sp.Integral(x, (x, 0, 1)) / 2
+    read = pages.read(r"\frac{1}{2} \int_0^1 x \,\mathrm{d}x = \frac{1}{4}",
+                      sp.Eq(quarter, sp.Rational(1, 4), evaluate=False))  # fmt: skip
+    assert isinstance(read, sp.Eq)
+    assert read.lhs.has(sp.Integral)
+    true = sp.Eq(x, x + 1 - 1, evaluate=False)  # which claims nothing
+    with pytest.raises(pages.TieError):
+        pages.tie(pages.Place("eq-a", "p:1", latex="x = x + 1"), true)
+
+
 @pytest.mark.parametrize(
     ("latex", "claimed"),
     [

@@ -25,3 +25,20 @@ def test_many_calls_are_made_elsewhere(monkeypatch):
         assert [wait() for wait in waits] == [divmod(n, 2) for n in range(8)]
         with pytest.raises(ZeroDivisionError):
             more[0]()
+
+
+def threads(_):
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_each_process_computes_in_one_thread(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    with workers() as begin:
+        waits = begin(threads, [(number,) for number in range(8)])
+        assert {wait() for wait in waits} == {1}
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"

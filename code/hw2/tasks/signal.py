@@ -89,6 +89,8 @@ def overflow_layers(
     for layer in range(1, depth + 1):
         x = torch.bmm(a.normal_(), x)
         found[(found == 0) & ~x.isfinite().all(dim=1).squeeze(1)] = layer
+        if found.all():
+            break
     return found.tolist()
 
 

@@ -402,8 +402,17 @@ def exact_risk(x: sp.ImmutableMatrix, at: sp.Expr = AT) -> sp.Expr:
 
 
 def vanishes(expression: sp.Expr | sp.ImmutableMatrix) -> bool:
-    """Whether a rational function, or each entry of a matrix of them, is zero."""
-    return all(sp.cancel(entry) == 0 for entry in sp.Matrix([expression]))
+    """Whether a rational function, or each entry of a matrix of them, is zero.
+
+    Where it has a value other than zero at one point, it is not, and nothing is
+    canceled.
+    """
+    entries = sp.Matrix([expression])
+    symbols = sorted(entries.free_symbols, key=str)
+    at = {symbol: sp.prime(26 + i) for i, symbol in enumerate(symbols)}
+    return not any(entry.subs(at).is_nonzero for entry in entries) and all(
+        sp.cancel(entry) == 0 for entry in entries
+    )
 
 
 # --- the claims: the proof ---

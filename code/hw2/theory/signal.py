@@ -256,8 +256,9 @@ def check_walk(variance: sp.Expr) -> bool:
 def _walk(width: int, depth: int, networks: int) -> np.ndarray:
     torch.manual_seed(signal.SEED)
     x = torch.nn.functional.normalize(torch.randn(networks, width, 1), dim=1)
+    a = torch.empty(networks, width, width)
     for _ in range(depth):
-        x = torch.bmm(torch.randn(networks, width, width), x) / math.sqrt(width)
+        x = torch.bmm(a.normal_(), x) / math.sqrt(width)
     return x.square().sum(dim=1).log().squeeze(1).double().numpy()
 
 

@@ -9,6 +9,7 @@ import sympy as sp
 from hw2.theory import bayes_risk as theory
 
 SHAPES = [(1, 1), (3, 5), (5, 5), (8, 5)]
+a, b = sp.symbols("a b")
 MU = np.array([[0.1, 1.0], [7.0, 300.0]])
 
 
@@ -20,6 +21,21 @@ def direct_risk(
     return np.trace(
         sigma_w**2 / x.shape[1] * bias @ bias.T + sigma_eps**2 * solver @ solver.T
     )
+
+
+@pytest.mark.parametrize(
+    ("expression", "zero"),
+    [
+        ((a**2 - b**2) / (a - b) - a - b, True),
+        ((a**2 - b**2) / (a - b) - a + b, False),
+        (sp.Matrix([[0, a - a], [a * b - b * a, 1 / a - 1 / a]]), True),
+        (sp.Matrix([[0, 0], [0, (a - 101) / b]]), False),  # zero where a is 101
+        ((a - 101) / (a - 101) - 1, True),  # without a value there
+        (sp.S.Zero, True),
+    ],
+)
+def test_what_vanishes_is_decided_for_all_values(expression, zero):
+    assert theory.vanishes(expression) == zero
 
 
 @pytest.fixture(params=SHAPES, ids=str)
