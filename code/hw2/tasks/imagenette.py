@@ -403,12 +403,18 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """About UV' of the singular value decomposition USV', by Newton and Schulz's
     iteration (Jordan et al. 2024).
+
+    Each iteration multiplies by a polynomial in the Gram matrix. We collect these and
+    multiply once at the end: the other side of a convolution's matrix is much longer.
     """
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / x.norm().clamp(min=1e-7)
+    gram, identity = x @ x.T, torch.eye(len(x), device=x.device)
+    collected = identity
     for _ in range(steps):
-        gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        factor = 3.4445 * identity - 4.7750 * gram + 2.0315 * gram @ gram
+        gram, collected = factor @ gram @ factor, factor @ collected
+    x = collected @ x
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
@@ -530,8 +536,7 @@ def step(
     logits = logits.float()
     state.optimizer.zero_grad()
     cross_entropy(logits, targets, label_smoothing=config.label_smoothing).backward()
-    with autocast(x.device, precision):
-        state.optimizer.step()  # Muon multiplies matrices
+    state.optimizer.step()
     state.scheduler.step()
     weights, averages = (
         list(state.model[name].parameters()) for name in ("network", "average")

@@ -328,6 +328,21 @@ def test_orthogonalization_makes_all_singular_values_about_one():
     assert torch.equal(imagenette.orthogonalize(torch.zeros(3, 4)), torch.zeros(3, 4))
 
 
+@pytest.mark.parametrize("shape", [(16, 144), (144, 16), (8, 8)])
+@pytest.mark.parametrize("rank", [3, 8])
+def test_orthogonalization_is_newton_and_schulzs_iteration(shape, rank):
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(side, rank, generator=generator) for side in shape)
+    matrix = left @ right.T
+    x = (matrix / matrix.norm()).double()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    torch.testing.assert_close(
+        imagenette.orthogonalize(matrix).double(), x, rtol=0, atol=1e-4
+    )
+
+
 def test_the_average_of_the_weights_follows_them():
     data = shapes(20)
     state = imagenette.build(TINY, 0, data)
