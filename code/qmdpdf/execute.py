@@ -97,6 +97,7 @@ def _client(
         timeout=None,
         coalesce_streams=True,
         resources=resources,
+        shell_timeout_interval=1,  # seconds until a dead kernel is noticed
         shutdown_kernel="immediate",
         extra_arguments=[setting],
     )

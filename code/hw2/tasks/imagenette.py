@@ -1211,6 +1211,11 @@ EXPERIMENTS = {
     "augmented": final(AUGMENTED),
     "transforms": transforms(AUGMENTED),
     "long": final(LONG, mirrored=True),
+    # what LONG's epochs are worth without augmentation
+    "length": ablation(
+        {"without augmentation": replace(PLAIN, epochs=LONG.epochs)},
+        ["without augmentation"],
+    ),
     "noise": Experiment(
         asdict(NOISY),
         imagenette.FILE,
