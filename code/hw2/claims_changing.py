@@ -2,9 +2,11 @@
 place, and means something else.
 """
 
+import functools
+import inspect
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -28,7 +30,8 @@ EXCHANGED = {sp.floor: sp.ceiling, sp.ceiling: sp.floor}
 
 def wrong_versions(claimed: Any, most: int = MOST) -> list[tuple[str, Any]]:
     """At most so many wrong versions of a claimed object, each with what was changed:
-    of more a choice that is always the same. A function has none.
+    of more a choice that is always the same. Of a function they are functions whose
+    answers are changed, or that take two of its arguments in the other order.
     """
     found: dict[Any, tuple[str, Any]] = {}
     for what, changed in _changes(claimed):
@@ -49,12 +52,19 @@ def _changes(part: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(part, sp.Basic):
         yield from _around(part)
         yield from _inside(part, sorted(part.free_symbols, key=str))
+    elif isinstance(part, bool | np.bool_):
+        yield "negated", not part
+    elif isinstance(part, np.ndarray) and part.dtype == bool:
+        for place in sorted({0, part.size // 2, part.size - 1}):
+            other = part.copy()
+            other.flat[place] = not other.flat[place]
+            yield f"entry {place} negated", other
     elif isinstance(part, np.ndarray):
-        for place in {0, part.size // 2, part.size - 1}:
+        for place in sorted({0, part.size // 2, part.size - 1}):
             more = part.copy()
             more.flat[place] += 1 + abs(more.flat[place]) / 10
             yield f"entry {place} raised", more
-    elif isinstance(part, int | float) and not isinstance(part, bool):
+    elif isinstance(part, int | float):
         yield f"{part} + 1", part + 1
     elif isinstance(part, dict):
         for key, value in part.items():
@@ -65,10 +75,44 @@ def _changes(part: Any) -> Iterator[tuple[str, Any]]:
             for what, changed in _changes(value):
                 parts = [*part[:i], changed, *part[i + 1 :]]
                 yield f"{i + 1}: {what}", type(part)(parts)
+    elif isinstance(part, frozenset):
+        yield "its smallest element dropped", part - {min(part)}
+        yield "its largest element dropped", part - {max(part)}
     elif is_dataclass(part) and not isinstance(part, type):
         for field in fields(part):
             for what, changed in _changes(getattr(part, field.name)):
                 yield f"{field.name}: {what}", replace(part, **{field.name: changed})
+    elif callable(part):
+        yield "first change of each answer", _answers(part, 0)
+        yield "last change of each answer", _answers(part, -1)
+        arguments = list(inspect.signature(part).parameters.values())
+        for (i, a), (j, b) in itertools.combinations(enumerate(arguments), 2):
+            if a.annotation == b.annotation != inspect.Parameter.empty:
+                yield f"{a.name} and {b.name} exchanged", _exchanged(part, i, j)
+
+
+def _answers(call: Callable, place: int) -> Callable:
+    """A function whose answers are changed, each in one place: of its changes it is the
+    one at this place.
+    """
+
+    @functools.wraps(call)
+    def changed(*args: Any) -> Any:
+        return [answer for _, answer in _changes(call(*args))][place]
+
+    return changed
+
+
+def _exchanged(call: Callable, i: int, j: int) -> Callable:
+    """A function with two of its arguments exchanged."""
+
+    @functools.wraps(call)
+    def changed(*args: Any) -> Any:
+        order = list(args)
+        order[i], order[j] = order[j], order[i]
+        return call(*order)
+
+    return changed
 
 
 def _around(whole: sp.Basic) -> Iterator[tuple[str, sp.Basic]]:

@@ -173,9 +173,7 @@ def _verify_claims(
 
 
 def _refuted(verdict: Any) -> str:
-    """Of the wrong versions made by machine, how many are refuted; a function has
-    none.
-    """
+    """Of the wrong versions made by machine, how many are refuted."""
     left = verdict.changed - len(verdict.survivors)
     return f"{left}/{verdict.changed}" if verdict.changed else ""
 

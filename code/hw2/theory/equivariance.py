@@ -662,6 +662,7 @@ def check_symmetric(formula: sp.Expr) -> bool:
             (i - j) % size, (j - i) % size
         ),
     },
+    true={"i and j exchanged": "true: j - i names the same classes"},
 )
 def check_circulant(
     depends_on: Callable[..., np.ndarray],
