@@ -110,6 +110,8 @@ def test_means_and_probabilities():
 def test_equality_knows_rounding_and_kinds():
     assert equal(0.1 + 0.2, 0.3)
     assert not equal(1.0, 1.0 + 1e-6)
+    assert equal(0.3 - 0.1 - 0.2, 0.0)
+    assert not equal(1e-12, 2e-12)
     assert equal(math.inf, math.inf)
     assert not equal(math.inf, 1e300)
     infinite = np.array([math.inf, 1.0])
