@@ -20,7 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hw2.formulas.collecting import COMMENT, classified
+from hw2.formulas.collecting import classified, without_comments
 from hw2.paths import NOTEBOOK, REPORT, ROOT, write
 
 if TYPE_CHECKING:
@@ -98,10 +98,7 @@ def _pieces(lines: "Sequence[Line]") -> "Found":
         if code:
             yield from ((line.text, line) for line in block)
             continue
-        text = COMMENT.sub(
-            lambda match: re.sub(r"[^\n]", " ", match[0]),
-            "\n".join(line.text for line in block),
-        )
+        text = without_comments("\n".join(line.text for line in block))
         for piece in PIECE.finditer(text):
             begins = piece.start() + len(piece[0]) - len(piece[0].lstrip())
             yield piece[0], block[text.count("\n", 0, begins)]

@@ -151,6 +151,12 @@ def test_line_breaks_and_comments_may_change(page, file):
     assert seals.broken(expand(page), file) == []
 
 
+def test_what_stands_between_marks_of_comments_in_code_is_sealed(page, file):
+    page.write_text(f"{PAGE}\nSo `<!--` the sum is three `-->` here.\n")
+    (message,) = [message for _, message in seals.broken(expand(page), file)]
+    assert "the sum is three" in message
+
+
 def test_a_sentence_that_is_gone_shows(page, file):
     page.write_text(PAGE.replace("Eight of them are wrong.", ""))
     messages = [message for _, message in seals.broken(expand(page), file)]

@@ -3,6 +3,7 @@ expression.
 """
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +21,36 @@ NUMBER = "one|two|three|four|five|six|seven|eight|nine|ten"
 RESULT = re.compile(
     r"\d+\.\d+|\d+(?:\.\d+)?\s?%|\d{1,3}(?:,\d{3})+|\d+e-?\d+|\d+ of \d+"
     rf"|\b(?!in\b)\w+ percent\b|\b(?:{NUMBER}) (?:out )?of (?:{NUMBER})\b"
+    rf"|\b(?:{NUMBER}) (?:halves|thirds|quarters|fifths|sixths|eighths|tenths)\b",
+    re.IGNORECASE,
 )
+IN_CAPTION = re.compile(r"\b\d{2,}\b")  # there also whole numbers
 ALONE = re.compile(r"\$\s*(\d[\d.,]*[.,]\d+|\d[\d.,]*\s*\\?%)\s*\$")
 GIVEN = {  # of each file, what is no result
     ("_t1-signal.qmd", "10,000"): "the products that the assignment asks for",
     ("_task1.qmd", "10,000"): "likewise",
     ("_t1-signal.qmd", "0.99"): "the threshold of saturation, a choice",
     ("_t3-augmented.qmd", "one of two"): "the comparison's own words",
+    ("_t2-magic.qmd", "nine tenths"): "an accuracy for example",
+    ("_t2-magic.qmd", "two tenths"): "how near is called close",
+    ("_t2-magic.qmd", "three tenths"): "OneCycleLR's own setting",
+    ("_t3-imagenette.qmd", "four fifths"): "an accuracy for example",
+    ("_task2.qmd", "Seven tenths"): "the division, a choice",
+    ("_task1.qmd", "0.99"): "the threshold of saturation, a choice",
+    ("_task3.qmd", "0.9"): "a setting of the code above it",
+    ("_task3.qmd", "0.1"): "likewise",
+    ("_task3.qmd", "20 %"): "likewise",
+    ("_q3-double-descent.qmd", "100"): "the assignment's plot",
+    ("_q3-double-descent.qmd", "10"): "likewise",
+    ("_q6-vgg.qmd", "11"): "the network's name",
+    ("_q6-vgg.qmd", "224"): "the assignment's input",
+    ("_q6-odd.qmd", "100"): "the inputs of the further question",
+    ("_q3-reproduced.qmd", "25"): "a choice, which its chunk draws with",
+    ("_t1-schemes.qmd", "100"): "the assignment's depth",
+    ("_t1-schemes.qmd", "64"): "the networks of each scheme, a choice",
+    ("_t3-longer.qmd", "160"): "the side of the official archive's images",
+    ("_t3-longer.qmd", "64"): "the assignment's resolution",
+    ("_t3-longer.qmd", "18"): "the peer's name",
 }
 CHOSEN = "95%"  # the level of all intervals and bands
 
@@ -42,34 +66,47 @@ def around_displayed(lines: list[Line]) -> Iterator[tuple[str, Line]]:
 
 
 def typed(lines: list[Line]) -> list[str]:
-    """The results typed in the prose of some lines and in captions: outside code, of
-    formulas those that are nothing but a number, of inline expressions those that are
-    nothing but a constant.
+    """The results typed in the prose of some lines, in captions and in what chunks
+    print: outside code, of formulas those that are nothing but a number, of inline
+    expressions those that are nothing but a constant.
     """
     found, caption = [], False
     for kind, line in around_displayed(lines):
+        matches = []
         if kind:
             option = re.match(r"#\|\s*([\w-]*)(:?)", line.text)
             if option and option[2]:
                 caption = option[1].endswith("cap")
-            if not (option and caption):
-                continue
-        inline = re.findall(r"`\{python\} ([^`]*)`", line.text)
-        constants = [code for code in inline if is_constant(code)]
-        alone = ALONE.findall(line.text)
-        prose = re.sub(r"`[^`]*`|\$[^$]*\$|\([^)]*\.(?:pdf|png)\)", " ", line.text)
+            if not option and "print(" in line.text:
+                strings = "".join(re.findall(r"\"[^\"]*\"", line.text))
+                matches += RESULT.findall(re.sub(r"\{[^}]*\}", "", strings))
+        if not kind or (option and caption):
+            inline = re.findall(r"`\{python\} ([^`]*)`", line.text)
+            matches += [code for code in inline if is_constant(code)]
+            matches += ALONE.findall(line.text)
+            image = r"\([^)]*\.(?:pdf|png)\)"
+            prose = re.sub(rf"`[^`]*`|\$[^$]*\$|{image}", " ", line.text)
+            matches += RESULT.findall(prose)
+            matches += IN_CAPTION.findall(RESULT.sub(" ", prose)) if kind else []
         found += [
             f"{line.where}: {match}"
-            for match in (*RESULT.findall(prose), *alone, *constants)
+            for match in matches
             if match != CHOSEN and (line.path.name, match) not in GIVEN
         ]
     return found
 
 
 def is_constant(expression: str) -> bool:
-    """Whether an expression computes nothing."""
-    nodes = ast.walk(ast.parse(expression.strip(), mode="eval"))
-    return not any(isinstance(node, ast.Name | ast.BinOp) for node in nodes)
+    """Whether an expression computes nothing: it has no name of the page's chunks, and
+    no operation but on numbers that are small.
+    """
+    nodes = list(ast.walk(ast.parse(expression.strip(), mode="eval")))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    if names - set(dir(builtins)) - {"Markdown"}:
+        return False
+    values = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    large = any(isinstance(value, int | float) and value > 999 for value in values)
+    return large or not any(isinstance(node, ast.BinOp) for node in nodes)
 
 
 @pytest.mark.parametrize("source", [REPORT, NOTEBOOK])
@@ -93,6 +130,11 @@ def test_no_result_is_typed(source):
         ("It costs $27.8$ points, or $90\\%$.", 2),
         ('It costs `{python} "27.80"` points, or `{python} f"{27:.1f}"`.', 2),
         ("12 of 100 answers, 91 percent, ninety percent, nine of ten.", 4),
+        ("Nine tenths of the answers; a tenth", 1),
+        ('`{python} f"{123_642_856 + 0:,}"`, `{python} str("93.60 %")`', 2),
+        ('`{python} Markdown("93 of 100")`, `{python} f"{2 ** 0.5:.4f}"`', 1),
+        ('```{python}\nprint(f"the std is 22.63, {x:.4f}")\nx = "0.5"\n```', 1),
+        ('```{python}\n#| fig-cap: "Of 640 inputs, 95% bands."\nx = 5\n```', 1),
     ],
 )
 def test_the_search_for_typed_results_finds_them(tmp_path, text, count):
@@ -155,13 +197,19 @@ def hidden(lines: list[Line]) -> list[str]:
         if kind and line.text.startswith("#|"):
             bad = re.search(r"cap:\s*([>|].*)?$", line.text)
         elif kind:
-            bad = re.search(r"\$(?![a-z]\$)[^$\"]+\$|\$\$|\\\(|\\\[", line.text)
+            bad = re.search(
+                r"\$(?![a-z]\$)[^$\"]+\$|\$\$|\\\(|\\\[|^`{3,}\s*\{=", line.text
+            )
+        elif bad := re.search(r"`\{python\}[^`]*\$", line.text):
+            pass
         else:
             text = re.sub(r"`\{python\}[^`]*`|\$[^$]*\$", "", line.text)
             text = re.sub(r"`\\pageref\{[\w-]+\}`\{=latex\}|\{[#.][^}]*\}", "", text)
             text = re.sub(rf"^\\(?:{LAYOUT})(?![a-zA-Z]).*|`[^`]*`(?!\{{)", "", text)
-            bad = re.search(r"[\u0391-\u03c9=≤≥≈∞∑√]|\{=|\\[a-zA-Z(\[]", text)
-            if bad and line.text.startswith((":::", "```")):
+            bad = re.search(
+                r"[\u0391-\u03c9=≤≥≈∞∑√]|\{=|\\[a-zA-Z(\[]|\^\S+\^|~\S+~", text
+            )
+            if bad and line.text.startswith(":::"):
                 bad = None
         if bad:
             found.append(f"{line.where}: {line.text}")
@@ -180,6 +228,9 @@ def test_no_formula_is_where_none_is_read(tmp_path):
         "so \\(1 + 1 = 3\\)",
         "so λ is 2",
         "so 1 + 1 = 3",
+        "so the rate is l^-2^",
+        "```{=latex}\n\\let\\ge\\le\n```",
+        "so `{python} Markdown('$1 + 1 = 3$')`",
     ):
         page.write_text(text)
         assert hidden(expand(page)), text

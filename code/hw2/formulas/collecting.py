@@ -21,6 +21,11 @@ MATH = re.compile(
     r"|(?<![\\$])\$(?P<inline>[^\s$](?:[^$]*?[^\s\\$])?)\$(?!\d)",
     re.DOTALL,
 )
+# what begins first counts, as for pandoc: no comment begins in code or in a formula
+PARTS = re.compile(
+    rf"(?P<comment>{COMMENT.pattern})|{CODE.pattern.replace('1', '2')}|{MATH.pattern}",
+    re.DOTALL,
+)
 OPTION = re.compile(r"^#\s?\|\s*(?P<key>[\w-]+):\s*(?P<value>.*)$")
 
 
@@ -60,11 +65,11 @@ def collect(
         texts.append("" if chunk else line.text)
         if chunk:
             found += _of_chunk(line, chunk, printed)
-    text = COMMENT.sub(_blank, "\n".join(texts))
-    text = CODE.sub(_blank, text)
-    for match in MATH.finditer(text):
+    text = "\n".join(texts)
+    for match in PARTS.finditer(text):
+        if not (latex := match["display"] or match["inline"]):
+            continue
         line = lines[text.count("\n", 0, match.start())]
-        latex = match["display"] or match["inline"]
         found.append(
             Formula(
                 " ".join(latex.split()),
@@ -78,8 +83,13 @@ def collect(
     return sorted(found, key=lambda formula: order[formula.where])
 
 
-def _blank(match: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", " ", match[0])
+def without_comments(text: str) -> str:
+    """A text with spaces in place of its comments."""
+
+    def blank(match: re.Match[str]) -> str:
+        return re.sub(r"[^\n]", " ", match[0]) if match["comment"] else match[0]
+
+    return PARTS.sub(blank, text)
 
 
 def classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:

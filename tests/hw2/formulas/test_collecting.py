@@ -63,6 +63,27 @@ def test_each_kind_of_place_is_found_with_its_line(page):
     assert {formula.section for formula in found} == {"q1"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("so $r <!-- + 1 -->< 1$", ["r <!-- + 1 -->< 1"]),
+        ("so $H = Q ` + 1$ and $+ 2 ` Q^T$", ["H = Q ` + 1", "+ 2 ` Q^T"]),
+        ("`<!--` so $1 + 1 = 3$ `-->`", ["1 + 1 = 3"]),
+        ("`$a$` <!-- `$b$ --> $c$ <!-- ` -->", ["c"]),
+    ],
+)
+def test_what_begins_first_counts(tmp_path, text, expected):
+    """As pandoc has it; what is wrong in a formula is left for its reader to refuse."""
+    file = tmp_path / "_q1-page.qmd"
+    file.write_text(text)
+    assert [formula.latex for formula in collect(expand(file))] == expected
+    command = [pypandoc.get_pandoc_path(), "--from", "markdown", "--to", "json"]
+    tree = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=True
+    )
+    assert list(math_of_pandoc(json.loads(tree.stdout))) == expected
+
+
 def math_of_pandoc(tree):
     """All mathematics in pandoc's tree, in its order."""
     if isinstance(tree, dict):
