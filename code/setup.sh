@@ -177,8 +177,11 @@ render() {
         [ -e .build/tex ] || tex
         echo "Renderer: qmdpdf with pandoc $(.venv/bin/python -c 'import pypandoc; print(pypandoc.get_pandoc_version())')"
         set -- report code requirements.lock _quarto.yml _environment
-        for folder in runs data; do
-            [ ! -d "$folder" ] || set -- "$@" "$folder"
+        for source in runs data/*; do
+            case $source in
+            data/digits.csv.gz | data/imagenette2-*) ;; # as in `sources`
+            *) [ ! -e "$source" ] || set -- "$@" "$source" ;;
+            esac
         done
         exec .venv/bin/python -m qmdpdf report/hw2.qmd --reuse .build/results --depends "$@"
     fi

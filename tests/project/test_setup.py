@@ -186,6 +186,20 @@ def test_an_old_quarto_is_passed_over_and_the_failed_download_remembered(
     )
 
 
+def test_what_the_code_fetches_is_nothing_that_results_depend_on(machine):
+    (machine / ".build").mkdir()
+    for file in (".build/tex", ".build/no-quarto"):
+        (machine / file).touch()
+    (machine / "data").mkdir()
+    for name in ("my set.csv", "digits.csv.gz", "imagenette2-224sq-64px.safetensors"):
+        (machine / "data" / name).touch()
+    venv_python(machine, 'printf "%s|" "$@" > depends')
+    result = run(machine, "render", RENDERER="pandoc")
+    assert result.returncode == 0, result.stderr
+    depends = (machine / "depends").read_text().split("|")
+    assert [name for name in depends if "data" in name] == ["data/my set.csv"]
+
+
 def test_a_forced_quarto_that_is_not_there_is_an_error(machine):
     venv_python(machine, "exit 1")
     result = run(machine, "render", RENDERER="quarto")
