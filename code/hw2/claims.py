@@ -28,7 +28,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from hw2 import kept, pages
 from hw2.paths import REPORT
-from hw2.workers import Begin
+from hw2.workers import ONE_THREAD, Begin
 
 Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
@@ -314,7 +314,7 @@ def elsewhere(labels: Sequence[str], formulas: bool) -> Callable[[], "Elsewhere"
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": path} | ONE_THREAD,
     )
 
     @cache

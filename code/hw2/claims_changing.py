@@ -54,16 +54,12 @@ def _changes(part: Any) -> Iterator[tuple[str, Any]]:
         yield from _inside(part, sorted(part.free_symbols, key=str))
     elif isinstance(part, bool | np.bool_):
         yield "negated", not part
-    elif isinstance(part, np.ndarray) and part.dtype == bool:
-        for place in sorted({0, part.size // 2, part.size - 1}):
-            other = part.copy()
-            other.flat[place] = not other.flat[place]
-            yield f"entry {place} negated", other
     elif isinstance(part, np.ndarray):
+        truths = part.dtype == bool
         for place in sorted({0, part.size // 2, part.size - 1}):
-            more = part.copy()
-            more.flat[place] += 1 + abs(more.flat[place]) / 10
-            yield f"entry {place} raised", more
+            other, entry = part.copy(), part.flat[place]
+            other.flat[place] = not entry if truths else entry + 1 + abs(entry) / 10
+            yield f"entry {place} {'negated' if truths else 'raised'}", other
     elif isinstance(part, int | float):
         yield f"{part} + 1", part + 1
     elif isinstance(part, dict):

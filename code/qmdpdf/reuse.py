@@ -19,9 +19,14 @@ import nbformat
 from qmdpdf.execute import INLINE, insert_inline
 from qmdpdf.source import Document
 
-# a dollar in code, or behind a backslash, begins no formula
-PLAIN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|\\\$", re.DOTALL)
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
+# what begins first counts: a dollar in code, or behind a backslash, begins no formula,
+# and a backtick in a formula no code
+SPAN = re.compile(
+    r"(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|\\\$|"
+    rf"(?P<formula>{FORMULA.pattern})",
+    re.DOTALL,
+)
 LABELLED = re.compile(
     r"^:{3,}\s*\{#.*?^:{3,}\s*$|^[^\n]*\{#[^\n]*$", re.MULTILINE | re.DOTALL
 )
@@ -42,7 +47,8 @@ def key(document: Document, depends: list[Path]) -> str:
             parts += FORMULA.findall(str(options))  # of captions
         else:
             parts = [*INLINE.findall(cell.source), *LABELLED.findall(cell.source)]
-            parts += FORMULA.findall(PLAIN.sub("", cell.source))
+            spans = SPAN.finditer(cell.source)
+            parts += [span["formula"] for span in spans if span["formula"]]
         digest.update("\0".join(parts).encode() + b"\1")
     for file in _files(document, depends):
         digest.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())

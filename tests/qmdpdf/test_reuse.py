@@ -67,6 +67,8 @@ def test_restored_results_are_those_of_the_execution(page, woven_text, tmp_path)
         ("y = x", "y = 2 x", False),
         ("{#eq-a}", "{#eq-b}", False),
         ("n = p", "n < p", False),
+        # a backtick in a formula begins no code that would hide it
+        ("$n = p$", "$n = p` + 1$ and $+ 2 `$", False),
         ("It rises.", "It falls.", False),
         ("k = 2", "k = 3", False),
     ],

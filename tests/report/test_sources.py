@@ -200,13 +200,11 @@ def hidden(lines: list[Line]) -> list[str]:
             bad = re.search(
                 r"\$(?![a-z]\$)[^$\"]+\$|\$\$|\\\(|\\\[|^`{3,}\s*\{=", line.text
             )
-        elif bad := re.search(r"`\{python\}[^`]*\$", line.text):
-            pass
         else:
             text = re.sub(r"`\{python\}[^`]*`|\$[^$]*\$", "", line.text)
             text = re.sub(r"`\\pageref\{[\w-]+\}`\{=latex\}|\{[#.][^}]*\}", "", text)
             text = re.sub(rf"^\\(?:{LAYOUT})(?![a-zA-Z]).*|`[^`]*`(?!\{{)", "", text)
-            bad = re.search(
+            bad = re.search(r"`\{python\}[^`]*\$", line.text) or re.search(
                 r"[\u0391-\u03c9=≤≥≈∞∑√]|\{=|\\[a-zA-Z(\[]|\^\S+\^|~\S+~", text
             )
             if bad and line.text.startswith(":::"):

@@ -15,7 +15,7 @@ DISPLAY, INLINE, CAPTION, PRINTED = "display", "inline", "caption", "printed"
 
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*)$")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+CODE = re.compile(r"(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 MATH = re.compile(
     r"(?<!\\)\$\$(?P<display>.+?)(?<!\\)\$\$(?:\s*\{#(?P<label>eq-[\w-]+)\})?"
     r"|(?<![\\$])\$(?P<inline>[^\s$](?:[^$]*?[^\s\\$])?)\$(?!\d)",
@@ -23,8 +23,7 @@ MATH = re.compile(
 )
 # what begins first counts, as for pandoc: no comment begins in code or in a formula
 PARTS = re.compile(
-    rf"(?P<comment>{COMMENT.pattern})|{CODE.pattern.replace('1', '2')}|{MATH.pattern}",
-    re.DOTALL,
+    rf"(?P<comment>{COMMENT.pattern})|{CODE.pattern}|{MATH.pattern}", re.DOTALL
 )
 OPTION = re.compile(r"^#\s?\|\s*(?P<key>[\w-]+):\s*(?P<value>.*)$")
 

@@ -332,6 +332,7 @@ def equal(a: Any, b: Any, tolerance: float = EXACT) -> bool:
         a, b = float(a), float(b)
         if math.isinf(a) or math.isinf(b):
             return a == b
+        # the last term is for what is zero but for rounding
         return abs(a - b) <= tolerance * max(abs(a), abs(b)) + tolerance * 1e-5
     if isinstance(a, Law) and isinstance(b, Law):
         return (
