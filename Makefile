@@ -21,6 +21,10 @@ SETUP := sh code/setup.sh
 export SOURCE_DATE_EPOCH := $(shell \
 	git ls-files --error-unmatch Makefile >/dev/null 2>&1 && git log -1 --format=%ct 2>/dev/null || echo 1500000000)
 export PYTHON RENDERER
+# in the plain C locale no path with other letters could be written down
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
 # where this is set, each process would compile the libraries anew, which takes longer than most of what it is for
 unexport PYTHONDONTWRITEBYTECODE
 # TeX is installed while the Python packages are

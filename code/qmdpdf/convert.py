@@ -281,6 +281,7 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
         env=os.environ
         | {
             "FORCE_SOURCE_DATE": "1",
+            "TZ": "UTC",  # or \today would be that of this place
             "max_print_line": "1000",
             "TEXINPUTS": f".:{images}",
         },

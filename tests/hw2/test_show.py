@@ -117,9 +117,9 @@ def test_the_renderer_is_the_one_that_runs(rendering, tmp_path):
 
 def test_the_versions_are_those_of_today(rendering):
     rendering.setattr(runs, "commit", lambda: ("0123456789abcdef", ""))
+    rendering.setattr(runs, "provenance", lambda _: {"uncommitted_changes": False})
     text = show.versions()
-    assert text.startswith("commit 0123456789ab")
-    assert not text.startswith("commit 0123456789abc")
+    assert text.startswith("commit 0123456789ab,")
     assert f"torch {torch.__version__.partition('+')[0]}," in text
     assert f"Python {platform.python_version()}," in text
     rendering.setattr(runs, "commit", lambda: ("", "no commit of a Git repository"))

@@ -48,8 +48,19 @@ def machine(tmp_path):
 def stand_in(machine: Path, name: str, script: str) -> None:
     file = machine / "bin" / name
     file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)  # a link's target is this system's own tool
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)
+
+
+def test_a_stand_in_leaves_the_tool_that_a_link_leads_to(tmp_path):
+    tool = tmp_path / "tool"
+    tool.write_text("as it was")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "id").symlink_to(tool)
+    stand_in(tmp_path, "id", "echo 0")
+    assert tool.read_text() == "as it was"
+    assert "echo 0" in (tmp_path / "bin" / "id").read_text()
 
 
 def run(machine: Path, verb: str, **environment: str) -> subprocess.CompletedProcess:

@@ -138,6 +138,7 @@ def test_paper_size_is_the_projects(rendered):
 
 def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch, passes):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setenv("TZ", "Asia/Jerusalem")  # where it is the next day already
     document = small_document("other")
     monkeypatch.chdir(document.parent)
     shutil.copytree(rendered.left, "kept/latex")  # so that LaTeX runs less often
