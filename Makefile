@@ -27,6 +27,8 @@ export LC_ALL := C.UTF-8
 endif
 # where this is set, each process would compile the libraries anew, which takes longer than most of what it is for
 unexport PYTHONDONTWRITEBYTECODE
+# without assertions nothing would guard the words of the report
+unexport PYTHONOPTIMIZE
 # TeX is installed while the Python packages are
 pdf test submission report/hw2.pdf: export WITH_TEX := yes
 
@@ -78,8 +80,8 @@ tex: .build/tex ## install TeX where it is missing and can be installed
 
 lock: .venv/.ready ## pin the newest versions that pyproject.toml allows
 	@$(PY) -m pip install --disable-pip-version-check --quiet --require-hashes -r code/uv.lock
-	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		-o requirements.lock pyproject.toml
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
+		--upgrade -o requirements.lock pyproject.toml
 
 clean: ## remove the environment, the build files and the PDF
 	rm -rf .venv .build report/hw2.pdf

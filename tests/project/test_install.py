@@ -1,11 +1,13 @@
 """What installs the Python packages: uv with pip's settings, and pip where uv fails."""
 
+import importlib.metadata
 import importlib.util
 import os
 import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement
 
 from hw2.paths import ROOT
 
@@ -75,6 +77,35 @@ def test_pip_installs_where_uv_cannot(monkeypatch, statuses, called, status):
     monkeypatch.setattr(install.subprocess, "run", run)
     assert install.install("requirements.lock") == status
     assert calls == called
+
+
+def test_extras_are_pinned_too():
+    """An older pip takes `coverage[toml]` for another package than `coverage`, and asks
+    for its newest version, which has no hash here.
+    """
+    text = (ROOT / "requirements.lock").read_text()
+    names = [line.split("=")[0] for line in text.splitlines() if line[:1].isalnum()]
+    locked = {pin.name: pin.extras for pin in map(Requirement, names)}
+    asked = {
+        (needed.name, extra)
+        for name in locked
+        for line in _requirements(name)
+        if (needed := Requirement(line)).name in locked
+        and (needed.marker is None or needed.marker.evaluate({"extra": ""}))
+        for extra in needed.extras
+    }
+    assert ("coverage", "toml") in asked
+    assert {
+        (name, extra) for name, extra in asked if extra not in locked[name]
+    } == set()
+
+
+def _requirements(name):
+    """What an installed package needs; nothing of one that is for other systems."""
+    try:
+        return importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
 
 
 def test_uv_is_pinned_with_hashes_and_names_no_address():
