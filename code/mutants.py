@@ -10,11 +10,13 @@ harmless. Needs the standard library alone.
 
 import argparse
 import ast
+import contextlib
 import copy
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -179,25 +181,32 @@ def modules(only: str) -> list[Path]:
     return [file for file in found if only in str(file) and checks_of(file)]
 
 
+def fails(check: list[str], project: Path) -> bool:
+    """Whether a check fails or hangs. What it has begun ends with it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *check],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(project / "code"), "HW2_KEEP": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.wait(LIMIT) != 0
+        except subprocess.TimeoutExpired:
+            return True
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def noticed(project: Path, module: Path, text: str) -> bool:
     """Whether the checks of a module fail where it has this text."""
     file = project / module
     honest = file.read_text(encoding="utf-8")
     file.write_text(text, encoding="utf-8")
     try:
-        return any(
-            subprocess.run(
-                [sys.executable, "-m", *check],
-                cwd=project,
-                env=os.environ | {"PYTHONPATH": str(project / "code"), "HW2_KEEP": "0"},
-                capture_output=True,
-                timeout=LIMIT,
-                check=False,
-            ).returncode
-            for check in checks_of(module)
-        )
-    except subprocess.TimeoutExpired:
-        return True
+        return any(fails(check, project) for check in checks_of(module))
     finally:
         file.write_text(honest, encoding="utf-8")
 

@@ -34,12 +34,18 @@ leave() {
     exit "$1"
 }
 
-# Waits until no other process has the lock, where the system has flock; a lock ends with its process, however that ends.
+# Waits until no other process has the lock, which ends with its process, however that ends.
 lock() { # its file descriptor, what has it
-    command -v flock >/dev/null || return 0
-    flock -n "$1" || {
+    take() { # how
+        if command -v flock >/dev/null; then
+            flock $1 "$2"
+        else
+            ! command -v "$PYTHON" >/dev/null || "$PYTHON" -c "import fcntl; fcntl.flock($2, fcntl.LOCK_EX | bool('$1') * fcntl.LOCK_NB)" 2>/dev/null
+        fi
+    }
+    take -n "$1" || {
         echo "Waiting for $2" >&2
-        flock "$1"
+        take "" "$1" || true # a Python that cannot is told of below
     }
 }
 
@@ -97,7 +103,7 @@ tex_is_complete() {
 
 has_tinytex() { # which Quarto prefers, and only Quarto finds
     [ "$RENDERER" != pandoc ] && [ -n "$(installed_quarto)" ] &&
-        { [ -d "$HOME/.TinyTeX" ] || [ -d "$HOME/Library/TinyTeX" ]; }
+        { [ -d "${HOME:-}/.TinyTeX" ] || [ -d "${HOME:-}/Library/TinyTeX" ]; }
 }
 
 tex() {
@@ -120,7 +126,7 @@ tex() {
             "  Debian, Ubuntu:  sudo apt-get install $packages" \
             "  Fedora:          sudo dnf install texlive-scheme-medium texlive-fvextra latexmk" \
             "  macOS:           brew install --cask mactex-no-gui" \
-            "  with Quarto:     quarto install tinytex"
+            "  with Quarto:     quarto install tinytex, whose bin folder has to be on PATH for anything but Quarto itself"
     fi
     touch .build/tex
 } 8>.build/tex.lock
@@ -175,6 +181,8 @@ render() {
     if [ -z "$quarto" ]; then
         [ "$RENDERER" != quarto ] || fail "RENDERER=quarto, but Quarto 1.4 or newer is neither on PATH nor can it be downloaded"
         [ -e .build/tex ] || tex
+        # LuaTeX keeps fonts below HOME, and fails where it cannot
+        [ -w "${HOME:-/nonexistent}" ] || export TEXMFVAR="$(pwd)/.build/texmf-var"
         echo "Renderer: qmdpdf with pandoc $(.venv/bin/python -c 'import pypandoc; print(pypandoc.get_pandoc_version())')"
         set -- report code requirements.lock _quarto.yml _environment
         for source in runs data/*; do

@@ -12,6 +12,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
+# Git in tests knows nothing of a repository around them (as in a hook), nor of a user's
+# signatures and hooks
+for name in [name for name in os.environ if name.startswith("GIT_")]:
+    del os.environ[name]
+os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 # tests compute anew: what a render has kept is not taken for a result of today
 os.environ["HW2_KEEP"] = "0"
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -47,6 +52,14 @@ os.chdir(folder)
 os.environ.clear()
 os.environ.update(environment)
 """
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many as there are cores for this process, which may be fewer than there are."""
+    from hw2.workers import cores  # here: the variables below are set before imports
+
+    del config
+    return cores()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,11 +6,13 @@ of one of the task's modules.
 """
 
 import difflib
+import fcntl
 import importlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -234,9 +236,10 @@ def record(key: str, fresh: bool = False) -> Run:
     )
     if experiment.base:
         provenance["base_sha256"] = _base_digest(experiment)
-    with training.processes():
+    with training.processes(), ExitStack() as stack:
         first, seconds = training.rank() == 0, 0.0
         if first:
+            stack.enter_context(_alone(folder))
             seconds = _prepare(folder, _origin(experiment, canary), fresh)
         _wait_for_all()
         start = time.perf_counter()
@@ -535,6 +538,21 @@ def _origin(experiment: Experiment, canary: list[float]) -> dict[str, Any]:
     """What checkpoints depend on."""
     config = runs.as_read(experiment.config)
     return {"config": config, "canary": canary, "data": experiment.data.sha256}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Raises RunError where another process keeps checkpoints in this folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                "another process trains this experiment, with checkpoints in "
+                f"{folder}; wait for it, or end it"
+            ) from None
+        yield
 
 
 def _prepare(folder: Path, origin: dict[str, Any], fresh: bool) -> float:

@@ -19,6 +19,7 @@ import io
 import json
 import os
 import platform
+import re
 import time
 import typing
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ COMPUTING = (
 SOURCE = Path(__file__).parent
 STARTED = time.time()
 MONTH = 30 * 24 * 3600.0  # seconds, after which an entry is dropped
+ENTRY = re.compile(r".+(-[0-9a-f]{20}){2}")  # the name of one
 
 
 def kept(call: Callable) -> Callable:
@@ -204,6 +206,8 @@ def keep(file: Path | None, content: bytes) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, content)
         for other in file.parent.glob("*.npz"):
+            if not ENTRY.fullmatch(other.stem):  # somebody else's
+                continue
             old = time.time() - other.stat().st_mtime > MONTH
             if old or (other != file and _about(other) == _about(file)):
                 other.unlink(missing_ok=True)

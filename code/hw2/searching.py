@@ -95,7 +95,7 @@ def default_storage() -> str:
     """Where the studies are: what HW2_STORAGE names (a data base's URL or a file), else
     a file of the build folder.
     """
-    return os.environ.get("HW2_STORAGE", str(ROOT / ".build" / "search.db"))
+    return os.environ.get("HW2_STORAGE") or str(ROOT / ".build" / "search.db")
 
 
 def search(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Study:

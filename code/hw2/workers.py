@@ -18,13 +18,20 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 Begin = Callable[[Callable[..., Any], Sequence[tuple]], list[Callable[[], Any]]]
 
 
+def cores() -> int:
+    """Cores that this process may use; on a cluster fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextlib.contextmanager
 def workers(worth: int = 8) -> Iterator[Begin]:
     """Begins calls in other processes. Where there are fewer than `worth` of them, or
     there is one core, they are made here as they are waited for: what they need takes
     seconds to import.
     """
-    count = min(os.cpu_count() or 1, MOST)
+    count = min(cores(), MOST)
     with contextlib.ExitStack() as stack:
 
         @cache

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,17 +66,12 @@ def _copy_auxiliary(source: Path, target: Path) -> list[Path]:
 def publish(file: Path, target: Path) -> None:
     """Put a file in its place in one step, so that nobody ever finds half of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as scratch:
-        try:
-            scratch.write(file.read_bytes())
-            scratch.flush()
-            os.chmod(scratch.name, 0o644)
-            os.replace(scratch.name, target)
-        except BaseException:
-            os.unlink(scratch.name)
-            raise
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(file.read_bytes())
+        os.replace(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def write_latex(document: Document, woven: list[Line], folder: Path) -> None:
@@ -263,6 +257,7 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
         )
     command = [
         latexmk,
+        "-norc",  # no personal settings
         f"-{engine}",
         "-interaction=nonstopmode",
         "-halt-on-error",

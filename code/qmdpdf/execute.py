@@ -16,6 +16,7 @@ from typing import Any
 
 import nbformat
 from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
@@ -24,6 +25,8 @@ from qmdpdf.source import INLINE, Document, QmdError
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")  # another one in each render
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# not for a kernel: figures would go elsewhere, assertions be skipped
+PERSONAL = {"MPLBACKEND", "PYTHONOPTIMIZE"}
 # the backend's setting, which stays when a chunk changes others of them; a document
 # without figures does not wait for matplotlib
 FIGURES = "--InlineBackend.figure_formats={{{!r}}}"
@@ -88,7 +91,11 @@ def _client(
     not through open ports.
     """
     manager = AsyncKernelManager(
-        kernel_name="python3", transport="ipc", connection_file=f"{sockets}/kernel.json"
+        kernel_name="python3",
+        # this Python and no other, whatever kernels the user has
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+        transport="ipc",
+        connection_file=f"{sockets}/kernel.json",
     )
     resources = {"metadata": {"path": folder}}
     client = NotebookClient(
@@ -99,9 +106,13 @@ def _client(
         resources=resources,
         shell_timeout_interval=1,  # seconds until a dead kernel is noticed
         shutdown_kernel="immediate",
-        extra_arguments=[setting],
+        # no personal settings
+        extra_arguments=[setting, f"--ipython-dir={sockets}"],
     )
-    with client.setup_kernel(cleanup_kc=True):  # also after an error or Ctrl-C
+    environment = {name: os.environ[name] for name in os.environ.keys() - PERSONAL}
+    with client.setup_kernel(
+        env=environment, cleanup_kc=True
+    ):  # also after an error or Ctrl-C
         yield client
 
 

@@ -559,6 +559,17 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+def test_two_trainings_of_one_experiment_do_not_mix(toy, tmp_path):
+    folder = tmp_path / "checkpoints" / "toy" / "one"
+    with (
+        experiments._alone(folder),
+        pytest.raises(runs.RunError, match="another process trains this experiment"),
+    ):
+        experiments.record("toy/one")
+    assert toy.epochs == []
+    experiments.record("toy/one")
+
+
 def test_of_two_processes_the_first_records(toy, monkeypatch, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from hw2.workers import workers
+from hw2 import workers as workers_module
+from hw2.workers import cores, workers
 
 
 def where(number):
@@ -17,8 +18,15 @@ def test_a_few_calls_are_made_here_as_they_are_waited_for():
         assert [wait() for wait in waits] == [(n, os.getpid()) for n in range(3)]
 
 
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
+    assert cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores() == os.cpu_count()
+
+
 def test_many_calls_are_made_elsewhere(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers_module, "cores", lambda: 2)
     with workers() as begin:
         waits = begin(divmod, [(number, 2) for number in range(8)])
         more = begin(divmod, [(1, 0)] * 8)
@@ -34,7 +42,7 @@ def threads(_):
 
 
 def test_each_process_computes_in_one_thread(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers_module, "cores", lambda: 2)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     with workers() as begin:

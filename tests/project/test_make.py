@@ -230,8 +230,10 @@ def test_parallel_make_does_the_same(tree):
 
 def variable_of_make(tree, name, **environment):
     """A variable that make gives to what it runs."""
+    rule = f"include Makefile\nvariable:\n\t@echo $${name}\n"
+    (tree / "with-a-rule.mk").write_text(rule)
     done = subprocess.run(
-        ["make", "-s", f"--eval=variable:; @echo $${name}", "variable"],
+        ["make", "-s", "-f", "with-a-rule.mk", "variable"],
         cwd=tree,
         env=OUTSIDE | environment,
         capture_output=True,

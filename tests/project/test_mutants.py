@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 FILE = Path(__file__).parents[2] / "code" / "mutants.py"
@@ -49,6 +51,32 @@ def test_only_the_planted_place_is_another_and_the_tree_stays():
         lines = mutants.planted(tree, place).splitlines()
         assert sum(a != b for a, b in zip(lines, honest.splitlines(), strict=True)) == 1
     assert ast.unparse(tree) == honest
+
+
+def test_what_a_hanging_check_has_begun_ends_with_it(tmp_path, monkeypatch):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "hangs.py").write_text(
+        "import subprocess\n"
+        "child = subprocess.Popen(['sleep', '300'])\n"
+        "open('pid', 'w').write(str(child.pid))\n"
+        "child.wait()\n"
+    )
+    monkeypatch.setattr(mutants, "LIMIT", 2)
+    assert mutants.fails(["hangs"], tmp_path)
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not alive(pid):
+            break
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+def alive(pid):
+    """Whether there is such a process, other than one that waits to be forgotten."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

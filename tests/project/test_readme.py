@@ -71,6 +71,15 @@ def test_every_command_is_tried_or_excepted():
 
 @pytest.mark.parametrize("command", TRIED)
 def test_a_command_runs(command):
+    if (
+        command.startswith("make ")
+        and subprocess.run(
+            ["make", "-q", ".venv/.ready"], cwd=ROOT, capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("make would install the packages first")
+    if "experiments" in command:  # nothing is trained here
+        assert not experiments.outdated("double_descent/features")
     # as users run it, with what is kept: other tests compute anew
     environment = {name: os.environ[name] for name in os.environ if name != "HW2_KEEP"}
     done = subprocess.run(

@@ -2,10 +2,12 @@
 stand-ins.
 """
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -273,6 +275,25 @@ def test_tex_that_fails_meanwhile_says_so_and_python_is_ready_all_the_same(machi
     assert "apt-get install texlive-luatex" in result.stderr
     assert (machine / ".venv" / ".ready").exists()
     assert not (machine / ".build" / "tex").exists()
+
+
+def test_without_flock_python_takes_the_lock(machine):
+    (machine / "bin" / "python3").symlink_to(sys.executable)
+    (machine / ".build").mkdir()
+    with (machine / ".build" / "tex.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            ["sh", "code/setup.sh", "tex"],
+            cwd=machine,
+            env={"PATH": str(machine / "bin"), "PYTHON": "python3"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr.readline() == (
+            "Waiting for another installation of TeX in this folder\n"
+        )
+        assert process.poll() is None
+    assert "no complete TeX found" in process.communicate(timeout=60)[1]
 
 
 WORKING = (

@@ -136,9 +136,15 @@ def test_paper_size_is_the_projects(rendered):
     ]
 
 
-def test_same_bytes_from_another_folder(rendered, small_document, monkeypatch, passes):
+def test_same_bytes_from_another_folder(
+    rendered, small_document, monkeypatch, passes, tmp_path
+):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     monkeypatch.setenv("TZ", "Asia/Jerusalem")  # where it is the next day already
+    personal = tmp_path / "latexmk" / "latexmkrc"
+    personal.parent.mkdir()
+    personal.write_text('$out_dir = "elsewhere";\n$lualatex = "false";\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     document = small_document("other")
     monkeypatch.chdir(document.parent)
     shutil.copytree(rendered.left, "kept/latex")  # so that LaTeX runs less often
@@ -210,7 +216,9 @@ def test_publish_replaces_by_a_complete_file(tmp_path, monkeypatch):
     publish(new, target)
     assert swaps == [new.read_bytes()]
     assert target.read_bytes() == new.read_bytes()
-    assert target.stat().st_mode & 0o777 == 0o644
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert target.stat().st_mode == plain.stat().st_mode
 
 
 def test_publish_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):

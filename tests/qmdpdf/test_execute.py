@@ -2,7 +2,9 @@
 that raised.
 """
 
+import json
 import os
+import sys
 import tempfile
 
 import pypandoc
@@ -123,6 +125,30 @@ def test_what_raises_is_shown_where_it_stands(project, part, line, shown):
     assert where == f"_part.qmd:{line}"
     assert shown in message
     assert "\x1b" not in message
+
+
+def test_the_kernel_is_this_python_and_knows_no_personal_settings(
+    project, monkeypatch, tmp_path
+):
+    kernel = tmp_path / "share" / "kernels" / "python3" / "kernel.json"
+    startup = tmp_path / "ipython" / "profile_default" / "startup" / "00.py"
+    for file in (kernel, startup):
+        file.parent.mkdir(parents=True)
+    argv = ["/bin/false", "{connection_file}"]
+    kernel.write_text(json.dumps({"argv": argv, "display_name": "", "language": ""}))
+    startup.write_text("personal = True")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("MPLBACKEND", "TkAgg")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    told = "sys.executable, 'personal' in dir(), __debug__, os.environ['MPLBACKEND']"
+    source = f"```{{python}}\nimport os, sys\nprint({told})\n```\n"
+    document = read(project({"doc.qmd": source}))
+    execute(document)
+    (cell,) = (cell for cell in document.notebook.cells if cell.cell_type == "code")
+    inline = "module://matplotlib_inline.backend_inline"
+    assert cell.outputs[0].text == f"{sys.executable} False True {inline}\n"
 
 
 def test_a_long_temporary_folder_leaves_room_for_sockets(monkeypatch, tmp_path):

@@ -40,7 +40,7 @@ class DataFile:
 
 def folder() -> Path:
     """The data folder, where downloads and caches go."""
-    return Path(os.environ.get("HW2_DATA", ROOT / "data"))
+    return Path(os.environ.get("HW2_DATA") or ROOT / "data")
 
 
 def locate(file: DataFile) -> Path:

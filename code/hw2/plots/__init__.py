@@ -21,6 +21,7 @@ def use_style() -> None:
     """Set the project's style: Okabe-Ito colours, and Latin Modern where TeX has it,
     else Computer Modern.
     """
+    plt.rcdefaults()  # no personal settings
     plt.style.use(Path(__file__).with_name("report.mplstyle"))
     _use_latin_modern()
     # in a notebook: no cropping, so that a figure keeps its size and its text the size

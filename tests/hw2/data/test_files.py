@@ -10,6 +10,7 @@ import urllib.error
 import pytest
 
 from hw2 import data
+from hw2.paths import ROOT
 
 CONTENT = b"good content\n"
 
@@ -42,6 +43,11 @@ def test_a_folder_that_cannot_be_written_to_is_named(places, monkeypatch):
     monkeypatch.setenv("HW2_DATA", str(places / "file"))
     with pytest.raises(data.DataError, match="nothing can be written there"):
         data.locate(make(lambda path: path.write_bytes(CONTENT)))
+
+
+def test_an_empty_name_of_the_folder_is_none(monkeypatch):
+    monkeypatch.setenv("HW2_DATA", "")
+    assert data.folder() == ROOT / "data"
 
 
 def test_what_the_source_gives_is_kept_in_the_data_folder(places):

@@ -20,6 +20,14 @@ def folder(monkeypatch, tmp_path):
     plt.close("all")
 
 
+def test_personal_settings_change_nothing():
+    with plt.rc_context():
+        expected = dict(plt.rcParams)
+        plt.rcParams.update({"axes.grid": True, "lines.linewidth": 9.0})
+        plots.use_style()
+        assert dict(plt.rcParams) == expected
+
+
 def test_a_figure_is_written_as_pdf_and_png_and_nothing_else(folder):
     figure, axes = plt.subplots()
     axes.plot([1, 2])
