@@ -27,8 +27,8 @@ export LC_ALL := C.UTF-8
 endif
 # where this is set, each process would compile the libraries anew, which takes longer than most of what it is for
 unexport PYTHONDONTWRITEBYTECODE
-# without assertions nothing would guard the words of the report; figures go into it, and not into windows
-unexport PYTHONOPTIMIZE MPLBACKEND
+# without assertions nothing would guard the words of the report; figures go into it, not into windows, and warnings nowhere
+unexport PYTHONOPTIMIZE PYTHONWARNINGS MPLBACKEND
 # TeX is installed while the Python packages are
 pdf test submission report/hw2.pdf: export WITH_TEX := yes
 

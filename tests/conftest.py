@@ -17,6 +17,9 @@ import pytest
 for name in [name for name in os.environ if name.startswith("GIT_")]:
     del os.environ[name]
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
+# personal settings that make withholds
+for name in ("MPLBACKEND", "LANGUAGE", "PYTHONOPTIMIZE", "PYTHONWARNINGS"):
+    os.environ.pop(name, None)
 # tests compute anew: what a render has kept is not taken for a result of today
 os.environ["HW2_KEEP"] = "0"
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -95,7 +98,9 @@ def fork(
 
     They are forked off one that has imported what they need, and has done nothing else.
     """
-    context = multiprocessing.get_context("forkserver")
+    from hw2.workers import start_method
+
+    context = multiprocessing.get_context(start_method())
     context.set_forkserver_preload(list(IMPORTED))
 
     def start(code: str, folder: Path, environment: Mapping[str, str]) -> Fork:

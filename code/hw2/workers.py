@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -25,6 +26,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def start_method() -> str:
+    """How processes begin: forked off one that has imported what they need, or, where
+    the name of its socket in the temporary folder would be too long, by themselves.
+    """
+    short = len(os.fsencode(tempfile.gettempdir())) < 64
+    return (
+        "forkserver" if short and "forkserver" in get_all_start_methods() else "spawn"
+    )
+
+
 @contextlib.contextmanager
 def workers(worth: int = 8) -> Iterator[Begin]:
     """Begins calls in other processes. Where there are fewer than `worth` of them, or
@@ -39,8 +50,7 @@ def workers(worth: int = 8) -> Iterator[Begin]:
             before = {name: os.environ.get(name) for name in ONE_THREAD}
             os.environ.update(ONE_THREAD)  # for the processes, which inherit it
             stack.callback(_restore, before)
-            forks = "forkserver" in get_all_start_methods()
-            context = get_context("forkserver" if forks else "spawn")
+            context = get_context(start_method())
             context.set_forkserver_preload(list(NEEDED))
             made = ProcessPoolExecutor(count, context)
             stack.callback(made.shutdown, cancel_futures=True)

@@ -25,8 +25,8 @@ from qmdpdf.source import INLINE, Document, QmdError
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")  # another one in each render
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# not for a kernel: figures would go elsewhere, assertions be skipped
-PERSONAL = {"MPLBACKEND", "PYTHONOPTIMIZE"}
+# not for a kernel: figures would go elsewhere, assertions be skipped, warnings shown
+PERSONAL = {"MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONWARNINGS"}
 # the backend's setting, which stays when a chunk changes others of them; a document
 # without figures does not wait for matplotlib
 FIGURES = "--InlineBackend.figure_formats={{{!r}}}"

@@ -1,11 +1,13 @@
 """Calls in other processes: what they return, in which order, and what they raise."""
 
 import os
+import sys
+import tempfile
 
 import pytest
 
 from hw2 import workers as workers_module
-from hw2.workers import cores, workers
+from hw2.workers import cores, start_method, workers
 
 
 def where(number):
@@ -23,6 +25,13 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch):
     assert cores() == 1
     monkeypatch.delattr(os, "sched_getaffinity")
     assert cores() == os.cpu_count()
+
+
+@pytest.mark.parametrize(("length", "expected"), [(10, "forkserver"), (70, "spawn")])
+def test_the_name_of_a_socket_has_room(monkeypatch, length, expected):
+    monkeypatch.setattr(tempfile, "tempdir", "/" + (length - 1) * "a")
+    if sys.platform == "linux":
+        assert start_method() == expected
 
 
 def test_many_calls_are_made_elsewhere(monkeypatch):
