@@ -62,8 +62,8 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
 
 
 def _labels_and_seals(only: str) -> list[str]:
-    """Labels that are defined twice or referred to and not there, and wordings that
-    have changed since they were sealed.
+    """Labels that are defined twice or referred to and not there or not in their order,
+    and wordings that have changed since they were sealed.
     """
     from hw2 import pdf_check, seals
     from hw2.formulas.collecting import section_of
@@ -76,7 +76,8 @@ def _labels_and_seals(only: str) -> list[str]:
         for sentence, message in seals.broken(seals.pages())
         if not only or section_of(sentence.where) == only
     ]
-    return pdf_check.repeated_labels(lines) + pdf_check.unknown(lines) + broken
+    references = pdf_check.unknown(lines) + pdf_check.disordered(lines)
+    return pdf_check.repeated_labels(lines) + references + broken
 
 
 def _verify_formulas(

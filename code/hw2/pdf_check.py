@@ -5,6 +5,7 @@ there once and referred to.
 
 import re
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 from PIL import Image
@@ -164,6 +165,35 @@ def unreferenced(lines: list[Line]) -> list[str]:
         for label in labels
         if label not in mentioned | parents
     ]
+
+
+def disordered(lines: list[Line]) -> list[str]:
+    """A message for each file whose figures, or tables, are not mentioned first in the
+    order in which they stand there: references were swapped, or a figure was moved.
+    """
+    found = []
+    paths = dict.fromkeys(line.path for line in lines)
+    for path, kind in product(paths, ("fig", "tbl")):
+        mine = [line for line in lines if line.path == path]
+        stand = [
+            label
+            for line in mine
+            for label in LABEL.findall(line.text)
+            if label.startswith(f"{kind}-")
+        ]
+        first: dict[str, str] = {}  # where each is mentioned first
+        for line in mine:
+            for label in REFERENCE.findall(line.text):
+                first.setdefault(re.sub(r"-\d+$", "", label), line.where)
+        mentioned = [label for label in first if label in stand]
+        for label, other in zip(stand, mentioned, strict=False):
+            if label != other:
+                found.append(
+                    f"{first[other]}: @{other} is mentioned before @{label}, which "
+                    "stands before it; mention them in their order"
+                )
+                break
+    return found
 
 
 def _titles(outline: list) -> list[str]:

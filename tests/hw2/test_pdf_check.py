@@ -69,6 +69,22 @@ def test_a_label_that_is_defined_twice_is_named_with_both_lines(page):
     ]
 
 
+def test_figures_are_mentioned_in_their_order(tmp_path):
+    file = tmp_path / "page.qmd"
+    chunks = "".join(
+        f"```{{python}}\n#| label: {label}\n```\n"
+        for label in ("fig-a", "tbl-c", "fig-b")
+    )
+    file.write_text(f"See @fig-a-1, @tbl-c,\nthen @fig-b.\n\n{chunks}\nAgain @fig-a.\n")
+    assert pdf_check.disordered(expand(file)) == []
+    file.write_text(f"See @fig-b, @tbl-c,\nthen @fig-a.\n\n{chunks}\nAgain @fig-a.\n")
+    (fault,) = pdf_check.disordered(expand(file))
+    assert fault.endswith(
+        "page.qmd:1: @fig-b is mentioned before @fig-a, which stands before it; mention "
+        "them in their order"
+    )
+
+
 DOCUMENT = r"""\documentclass{scrartcl}
 \usepackage{graphicx,hyperref}
 \begin{document}

@@ -240,6 +240,11 @@ def test_every_label_is_referred_to():
     assert pdf_check.unreferenced(expand(REPORT)) == []
 
 
+def test_figures_and_tables_are_mentioned_in_their_order():
+    for source in (REPORT, NOTEBOOK):
+        assert pdf_check.disordered(expand(source)) == []
+
+
 def test_every_equation_has_a_claim_and_every_claim_a_label():
     assert claims.unclaimed() == []
     assert set(claims.registry()) <= set(pages.places())
