@@ -106,13 +106,12 @@ def _client(
         resources=resources,
         shell_timeout_interval=1,  # seconds until a dead kernel is noticed
         shutdown_kernel="immediate",
-        # no personal settings
-        extra_arguments=[setting, f"--ipython-dir={sockets}"],
+        extra_arguments=[setting],
     )
     environment = {name: os.environ[name] for name in os.environ.keys() - PERSONAL}
-    with client.setup_kernel(
-        env=environment, cleanup_kc=True
-    ):  # also after an error or Ctrl-C
+    environment["IPYTHONDIR"] = sockets  # not the user's, with its settings
+    # cleaned up also after an error or Ctrl-C
+    with client.setup_kernel(env=environment, cleanup_kc=True):
         yield client
 
 

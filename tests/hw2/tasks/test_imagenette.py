@@ -97,6 +97,13 @@ def test_a_config_that_makes_no_sense_is_refused(change, message):
         replace(TINY, **change)
 
 
+def test_an_image_may_be_halved_down_to_one_pixel():
+    config = replace(TINY, sides=(8,))
+    assert len(config.widths) == 3
+    images = shapes(10).images
+    assert network(config)(images[:, :, :8, :8] / 255).shape == (10, 10)
+
+
 def test_a_config_is_read_back_from_json():
     for config in (TINY, imagenette.PLAIN, imagenette.AUGMENTED):
         assert imagenette.from_record(json.loads(json.dumps(asdict(config)))) == config

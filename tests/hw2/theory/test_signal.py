@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from hw2.tasks import signal
@@ -39,3 +40,24 @@ def test_a_prediction_outside_the_band_is_noticed():
     late = theory.MeanField(np.array([0.0] * 9 + [0.5]), np.zeros(11), np.ones(10))
     assert theory.inside_band(trace, good)
     assert not theory.inside_band(trace, late)
+
+
+def test_from_the_first_infinite_unit_to_nothing_but_nan(monkeypatch):
+    """As often after one layer and after two as where every layer is computed."""
+    monkeypatch.setenv("HW2_KEEP", "0")
+    networks, width, expected = 200, 64, []
+    torch.manual_seed(2)
+    for _ in range(networks):
+        x, first, layer = torch.randn(width), 0, 0
+        while not x.isnan().all():
+            layer += 1
+            x = torch.randn(width, width) @ x
+            if not first and not x.isfinite().all():
+                first = layer
+        expected.append(layer - first)
+    found = theory.layers_to_nan(networks, width, seed=1)
+    assert set(found) == set(expected) == {1, 2}
+    table = [
+        [sample.count(layers) for layers in (1, 2)] for sample in (found, expected)
+    ]
+    assert stats.fisher_exact(table).pvalue > 1e-3
