@@ -422,6 +422,13 @@ def importance(config: Mapping[str, Any], curves: Curves) -> dict[str, float]:
     return {name: float(share) for name, share in shares.items()}
 
 
+def fold_accuracies(config: Mapping[str, Any], curves: Curves) -> list[float]:
+    """Validation accuracies of that trial, one per fold."""
+    place = best_trial(config, curves)
+    begin = sum(int(n) for n in curves["folds"][0][:place])
+    return curves["fold_accuracy"][0][begin : begin + int(curves["folds"][0][place])]
+
+
 def best(config: Mapping[str, Any], curves: Curves) -> Setting:
     """The setting of that trial."""
     place = best_trial(config, curves)

@@ -21,7 +21,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
-from hw2 import searching
+from hw2 import experiments, searching
 from hw2.searching import FINISHED, Problem, SearchError
 
 
@@ -298,6 +298,13 @@ def test_importance_is_that_of_what_matters_and_varies():
     assert sum(share.values()) == pytest.approx(1)
     assert share["x"] > 0.9
     assert share == searching.importance(TOY.config(), some_trials())
+
+
+def test_the_folds_of_the_best_trial_have_its_accuracy():
+    run = experiments.get("magic", "search")
+    found = searching.fold_accuracies(run.config, run.curves)
+    assert len(found) == run.config["folds"]
+    assert fmean(found) == pytest.approx(run.summary["best_accuracy"], rel=1e-12)
 
 
 def test_importance_is_silent_so_that_two_renders_are_the_same():

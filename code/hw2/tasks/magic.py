@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -647,6 +648,25 @@ def trained_anew(config: Config, seed: int) -> float:
     with threadpool_limits(1):  # on one machine always the same sums
         model, _ = train(config, [seed], data)
         return loss_and_accuracy(model, test)[1][0]
+
+
+def gradient_sizes(config: Config, seed: int, steps: int) -> np.ndarray:
+    """Root mean square of the gradient of each layer's weights in the first steps of a
+    training on all rows but test: (steps, layers), the last layer last.
+    """
+    frame, _, rest = load()
+    (data,) = prepare(config, frame, rest)
+    state, found = build(config, [seed], *data.tensors[0].shape), []
+    layers = [x for x in state.model.layers if isinstance(x, BatchedLinear)]
+    for x, y in islice(batches(state.model, data, config.batch_size), steps):
+        step(state, x, y)
+        found.append([rms(layer.weight.grad) for layer in layers])
+    return np.array(found)
+
+
+def rms(x: Tensor | None) -> float:
+    """Root mean square; of nothing, 0."""
+    return 0.0 if x is None else x.square().mean().sqrt().item()
 
 
 def initializations(seeds: Sequence[int], checkpoints: Path) -> Result:

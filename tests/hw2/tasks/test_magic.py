@@ -594,3 +594,18 @@ def test_what_is_trained_anew_is_tested_on_the_test_rows(monkeypatch, frame, spl
     x, y = test.tensors
     expected = ((magic.probabilities(model, x)[0] > 0.5) == y.bool()).double().mean()
     assert magic.trained_anew(TINY, 5) == pytest.approx(float(expected))
+
+
+def test_sizes_of_gradients_are_those_of_the_loss():
+    config = replace(TINY, members=1, frequencies=0, dropout=0.0, derived=False)
+    found = magic.gradient_sizes(config, seed=3, steps=2)
+    assert found.shape == (2, 3)
+    frame, _, rest = magic.load()
+    (data,) = magic.prepare(config, frame, rest)
+    model = magic.build(config, [3], *data.tensors[0].shape).model
+    x, y = next(magic.batches(model, data, config.batch_size))
+    weights = [layer.weight for layer in model.layers if hasattr(layer, "weight")]
+    loss = nn.BCEWithLogitsLoss()(model(x), y)
+    gradients = torch.autograd.grad(loss, weights)
+    expected = [gradient.square().mean().sqrt().item() for gradient in gradients]
+    np.testing.assert_allclose(found[0], expected, rtol=1e-4)
