@@ -597,7 +597,7 @@ def test_what_is_trained_anew_is_tested_on_the_test_rows(monkeypatch, frame, spl
 
 
 def test_sizes_of_gradients_are_those_of_the_loss():
-    config = replace(TINY, members=1, frequencies=0, dropout=0.0, derived=False)
+    config = replace(TINY, members=1, frequencies=0, dropout=0.0, transform="log")
     found = magic.gradient_sizes(config, seed=3, steps=2)
     assert found.shape == (2, 3)
     frame, _, rest = magic.load()
