@@ -931,7 +931,7 @@ WORLD = World(
         # symbols that are results where they stand
         Case(r"d_0", times=2, equals=lambda s: of(s).networks[0].shape[-1]),
         Case(r"d_1^\star", times=4, equals=lambda s: of(s).used),
-        Case(r"\eta", times=5, equals=lambda s: s["eta"]),
+        Case(r"\eta", times=6, equals=lambda s: s["eta"]),
         Case(r"\delta", times=4, equals=lambda s: s["delta"]),
         Case(r"-p_\star", equals=lambda s: s["p_star"] * slope(log_of_rest, 0)),
         Case(
@@ -1066,6 +1066,14 @@ WORLD = World(
         Case(r"\lfloor T \rfloor \approx T", holds=alike("T", math.inf)),
         Case(r"\log(1 - p_\star) \approx -p_\star", holds=alike("p_star", 0)),
         Case(r"T = \frac{\log \frac{1}{\eta}}{p_\star}", define=True),
+        Case(
+            r"T \ge 1",
+            times=3,
+            holds=exactly(
+                each("T", (0.01, 0.5, 0.999, 1, 1.001, 1.5, 2, 7)),
+                lambda s: bool(range(math.floor(s["T"]))),  # the guesses
+            ),
+        ),
         Case(
             r"(1 - \eta)(1 - \delta)",
             times=3,

@@ -355,6 +355,5 @@ WORLD = World(
             "[0, 1]",
             equals=lambda s: Interval(s["Phi"](-math.inf), s["Phi"](math.inf)),
         ),
-        Case(r"\mathbb{E}[u^2] = 1", bind=STANDARD),
     ),
 )
