@@ -660,13 +660,11 @@ def gradient_sizes(config: Config, seed: int, steps: int) -> np.ndarray:
     layers = [x for x in state.model.layers if isinstance(x, BatchedLinear)]
     for x, y in islice(batches(state.model, data, config.batch_size), steps):
         step(state, x, y)
-        found.append([rms(layer.weight.grad) for layer in layers])
+        gradients = [layer.weight.grad for layer in layers]
+        found.append(
+            [float(g.square().mean().sqrt()) for g in gradients if g is not None]
+        )
     return np.array(found)
-
-
-def rms(x: Tensor | None) -> float:
-    """Root mean square; of nothing, 0."""
-    return 0.0 if x is None else x.square().mean().sqrt().item()
 
 
 def initializations(seeds: Sequence[int], checkpoints: Path) -> Result:
