@@ -650,6 +650,7 @@ def trained_anew(config: Config, seed: int) -> float:
         return loss_and_accuracy(model, test)[1][0]
 
 
+@kept
 def gradient_sizes(config: Config, seed: int, steps: int) -> np.ndarray:
     """Root mean square of the gradient of each layer's weights in the first steps of a
     training on all rows but test: (steps, layers), the last layer last.
@@ -658,12 +659,13 @@ def gradient_sizes(config: Config, seed: int, steps: int) -> np.ndarray:
     (data,) = prepare(config, frame, rest)
     state, found = build(config, [seed], *data.tensors[0].shape), []
     layers = [x for x in state.model.layers if isinstance(x, BatchedLinear)]
-    for x, y in islice(batches(state.model, data, config.batch_size), steps):
-        step(state, x, y)
-        gradients = [layer.weight.grad for layer in layers]
-        found.append(
-            [float(g.square().mean().sqrt()) for g in gradients if g is not None]
-        )
+    with threadpool_limits(1):  # as in trained_anew; and threads wait for one another
+        for x, y in islice(batches(state.model, data, config.batch_size), steps):
+            step(state, x, y)
+            gradients = [layer.weight.grad for layer in layers]
+            found.append(
+                [float(g.square().mean().sqrt()) for g in gradients if g is not None]
+            )
     return np.array(found)
 
 
