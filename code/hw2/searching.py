@@ -358,13 +358,8 @@ def score(
     """What follows from the trials of a recorded search. Raises ValueError for curves
     that do not fit together.
     """
-    folds = [int(n) for n in curves["folds"][0]]
-    ends = list(accumulate(folds))
-    each = [
-        curves["fold_accuracy"][0][end - n : end]
-        for n, end in zip(folds, ends, strict=True)
-    ]
-    if len(curves["fold_accuracy"][0]) != ends[-1] or not np.allclose(
+    folds, each = [int(n) for n in curves["folds"][0]], _by_trial(curves)
+    if len(curves["fold_accuracy"][0]) != sum(folds) or not np.allclose(
         [fmean(values) for values in each], curves["accuracy"][0], rtol=1e-9
     ):
         raise ValueError("the accuracies of the trials are not those of their folds")
@@ -424,9 +419,17 @@ def importance(config: Mapping[str, Any], curves: Curves) -> dict[str, float]:
 
 def fold_accuracies(config: Mapping[str, Any], curves: Curves) -> list[float]:
     """Validation accuracies of that trial, one per fold."""
-    place = best_trial(config, curves)
-    begin = sum(int(n) for n in curves["folds"][0][:place])
-    return curves["fold_accuracy"][0][begin : begin + int(curves["folds"][0][place])]
+    return _by_trial(curves)[best_trial(config, curves)]
+
+
+def _by_trial(curves: Curves) -> list[list[float]]:
+    """Validation accuracies of each trial, one per fold that it went through."""
+    folds = [int(n) for n in curves["folds"][0]]
+    ends = accumulate(folds)
+    return [
+        curves["fold_accuracy"][0][end - n : end]
+        for n, end in zip(folds, ends, strict=True)
+    ]
 
 
 def best(config: Mapping[str, Any], curves: Curves) -> Setting:

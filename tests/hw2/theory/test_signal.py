@@ -42,9 +42,8 @@ def test_a_prediction_outside_the_band_is_noticed():
     assert not theory.inside_band(trace, late)
 
 
-def test_from_the_first_infinite_unit_to_nothing_but_nan(monkeypatch):
+def test_from_the_first_infinite_unit_to_nothing_but_nan():
     """As often after one layer and after two as where every layer is computed."""
-    monkeypatch.setenv("HW2_KEEP", "0")
     networks, width, expected = 200, 64, []
     torch.manual_seed(2)
     for _ in range(networks):
