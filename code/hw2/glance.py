@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hw2 import experiments
 from hw2.data import magic as magic_data
@@ -122,12 +122,15 @@ def _imagenette() -> dict[str, str]:
     )
     network = imagenette.Network(imagenette.PLAIN, imagenette.synthetic().images)
     count = sum(parameter.numel() for parameter in network.parameters())
+    kinds = [type(module) for module in network.modules()]
+    assert kinds.count(nn.Linear) == 1  # "one"
     before, after = (run.summary["test_accuracy"] for run in (plain, augmented))
     change = difference(after, before)
     told = "improved" if change.low > 0 else "changed"
     return {
         "seeds of task 3": str(len(after["values"])),
-        "cnn": f"{count:,} parameters, {4 * count / 1e6:.2f} MB in float32",
+        "cnn": f"{kinds.count(nn.Conv2d)} convolutions and one fully connected layer, "
+        f"{count:,} parameters, {4 * count / 1e6:.2f} MB in float32",
         "plain": f"{_percent(constant.summary['test_accuracy'])} at constant "
         f"resolution, {_percent(before)} at growing resolution",
         "noise": "; ".join(

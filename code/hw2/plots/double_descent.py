@@ -291,9 +291,28 @@ def hump(run: Run, metric: str, noise: float) -> float:
     )
 
 
+def plateau(run: Run, noise: float) -> list[int]:
+    """The widths around the peak of the mean test error at which it is less than a
+    tenth below; none where the mean has no peak.
+    """
+    x = list(NetworkConfig(**run.config).widths)
+    mean = network_curves(run, "test_error", noise)[:, :, 0, -1].mean(axis=0)
+    top = peak(x, mean)
+    if top is None:
+        return []
+    first = last = x.index(int(top))
+    floor = 0.9 * mean[first]
+    while first > 0 and mean[first - 1] > floor:
+        first -= 1
+    while last < len(x) - 1 and mean[last + 1] > floor:
+        last += 1
+    return x[first : last + 1]
+
+
 def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
     """What the report's text says of these runs in words, and whether it is so."""
     said: dict[str, bool] = {}
+    found = points(features, widths, samples)
     for kind, pairs in FeaturesConfig(**features.config).grids().items():
         errors, ridges = (
             np.mean(
@@ -323,17 +342,27 @@ def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
     said |= {
         "width: ends below half of the first minimum": top is not None
         and bool(test[-1, -1] < test[: x.index(int(top)), -1].min() / 2),
+        "width: the critical point is in the plateau": bool(
+            plateau(widths, 0.2)[0]
+            < (critical_point(x, train[:, -1]) or 0)
+            < plateau(widths, 0.2)[-1]
+        ),
+        "width: the mean has no peak with a tenth wrong": not plateau(widths, 0.1),
+        "map: the wrong labels cost less in wide networks": bool(
+            test[np.argmax(train[:, -1] <= LEVEL)].max() > test[-1, low:].max()
+        ),
         "epoch: smallest before the wrong labels are fitted": bool(
             train[-1, low] > 0.1
         ),
-        "epoch: rises beyond the fit": bool(train[-1, crest] < LEVEL),
+        "epoch: rises well beyond the fit": bool(train[-1, crest] < LEVEL)
+        and all(factor > 2 for factor in lags(found, "networks, epoch")),
         "epoch: stopping early is better": bool(
             test[-1, low] < test[-1, -1] < test[-1, crest]
         ),
         "samples: a hump in the loss": hump(samples, "test_loss", 0.2) > 1.2,
         "samples: hardly one in the error": hump(samples, "test_error", 0.2) < 1.1,
     }
-    for kind, noise, seeds in points(features, widths, samples):
+    for kind, noise, seeds in found:
         rule, error, loss = (
             np.array([x for x in seeds[name] if x is not None] or [np.nan])
             for name in ("train_error", "test_error", "test_loss")
@@ -362,8 +391,8 @@ def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
                 abs(error.mean() / rule.mean() - 1) < near
             )
         elif kind == "networks, $n$":
-            said[f"{kind}, {noise}: the peak comes at fewer samples"] = bool(
-                error.mean() < rule.mean()
+            said[f"{kind}, {noise}: the loss peaks at fewer samples"] = bool(
+                loss.mean() < rule.mean()
             )
     return said
 

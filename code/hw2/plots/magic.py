@@ -132,13 +132,15 @@ def comparison(run: Run) -> Figure:
     return figure
 
 
-def differences(run: Run, base: str, overlap: float = 0.0) -> dict[str, Interval]:
-    """Change of each number of a summary against `base`, with `overlap` as in
-    `interval`.
+def differences(
+    run: Run, base: str, overlap: float = 0.0, confidence: float = 0.95
+) -> dict[str, Interval]:
+    """Change of each number of a summary against `base`, with `overlap` and
+    `confidence` as in `interval`.
     """
     before = run.summary[base]["values"]
     return {
-        name: interval(np.subtract(value["values"], before), overlap)
+        name: interval(np.subtract(value["values"], before), overlap, confidence)
         for name, value in run.summary.items()
         if name != base
     }

@@ -199,6 +199,18 @@ def test_lags_are_ratios_of_means_over_the_seeds_that_have_one():
     assert figures.lags(found, "epoch") == [2.5]
 
 
+def test_a_plateau_is_what_is_almost_as_high_as_the_peak(widths):
+    assert figures.plateau(widths, 0.2) == [POINT]
+    assert figures.plateau(widths, 0.0) == []
+    curves = {name: [list(x) for x in values] for name, values in widths.curves.items()}
+    peak = np.mean([curve[-1] for curve in curves["test_error/0.2/32/500"]])
+    for width, share in ((16, 0.92), (64, 0.88)):
+        for curve in curves[f"test_error/0.2/{width}/500"]:
+            curve[-1] = share * peak
+    changed = made_up("widths", WIDTHS, curves)
+    assert figures.plateau(changed, 0.2) == [16, POINT]
+
+
 def test_a_cell_says_how_many_seeds_have_a_value():
     assert figures.cell([10.0, 14.0]) == "12 ± 2.8"
     assert figures.cell([10.0, None, 14.0]) == "12 ± 2.8 (2/3)"
