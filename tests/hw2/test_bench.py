@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 
@@ -29,12 +30,12 @@ QUICK = replace(SMALL, patience=0.0)  # two epochs of the usual pipeline
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def archive(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
     """Three training images and one test image of each class, as an archive and as the
     data set of both modules.
     """
-    file = tmp_path / "small.tar"
+    file = tmp_path_factory.mktemp("archive") / "small.tar"
     with tarfile.open(file, "w") as content:
         for place, folder in enumerate(dataset.CLASSES):
             for part, count in (("train", 3), ("val", 1)):
@@ -50,11 +51,36 @@ def archive(tmp_path, monkeypatch):
         "small.tar", "0" * 64, file.stat().st_size, "here", lambda path: None
     )
     found = dataset.Imagenette(parts["train"], parts["val"], source, "")
-    monkeypatch.setattr(imagenette, "load", lambda device: found)
-    monkeypatch.setattr(bench.data, "locate", lambda _: file)
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     rate = bench.matmul_rate  # of the size that is measured it takes seconds
-    monkeypatch.setattr(bench, "matmul_rate", lambda *where: rate(*where[:2], 256))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imagenette, "load", lambda device: found)
+        patch.setattr(bench.data, "locate", lambda _: file)
+        patch.setattr(bench, "matmul_rate", lambda *where: rate(*where[:2], 256))
+        yield file
+
+
+@pytest.fixture
+def archive(small, tmp_path, monkeypatch):
+    """That archive, and an empty folder for records."""
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    return small
+
+
+@pytest.fixture(scope="module")
+def measured(small, tmp_path_factory):
+    """A folder with the record of what was measured once."""
+    folder = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "RUNS", folder)
+        bench.measure(QUICK)
+    return folder
+
+
+@pytest.fixture
+def record(archive, measured):
+    """A copy of that record, which a test may change."""
+    shutil.copytree(measured, runs.RUNS)
+    [file] = (runs.RUNS / "bench").iterdir()
     return file
 
 
@@ -87,8 +113,7 @@ def test_everything_is_measured_and_recorded(archive, monkeypatch):
     assert "of which 0 reach" in bench.to_target(run)
 
 
-def test_a_result_of_another_training_is_stale(archive, monkeypatch):
-    bench.measure(QUICK)
+def test_a_result_of_another_training_is_stale(record, monkeypatch):
     monkeypatch.setattr(
         bench, "SETTINGS", replace(QUICK, fast=replace(TINY, learning_rate=0.2))
     )
@@ -182,14 +207,14 @@ def test_the_peer_is_judged_on_images_as_it_was_trained_on(archive):
         ),
     ],
 )
-def test_an_edited_record_is_refused(archive, monkeypatch, edit, message):
+def test_an_edited_record_is_refused(record, monkeypatch, edit, message):
     monkeypatch.setattr(bench, "SETTINGS", QUICK)
-    run = bench.measure(QUICK)
-    record = json.loads(run.file.read_text())
-    edit(record)
+    assert len(bench.recorded()) == 1
+    content = json.loads(record.read_text())
+    edit(content)
     if "says" in message:
-        record["provenance"]["record_sha256"] = runs.digest(record)
-    run.file.write_text(json.dumps(record))
+        content["provenance"]["record_sha256"] = runs.digest(content)
+    record.write_text(json.dumps(content))
     with pytest.raises(RunError, match=message):
         bench.recorded()
 

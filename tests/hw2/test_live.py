@@ -3,6 +3,7 @@ recorded.
 """
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,7 +32,10 @@ def recorded(tmp_path, monkeypatch):
     live.recorded.cache_clear()
 
 
-def test_a_new_training_is_in_the_band_but_for_the_chance():
+def test_a_new_training_is_in_the_band_but_for_the_chance(monkeypatch):
+    monkeypatch.setattr(
+        live.stats.t, "ppf", cache(live.stats.t.ppf)
+    )  # slow, and asked often
     rng = np.random.default_rng(0)
     for seeds, new in ((3, 1), (5, 1), (3, 3)):
         outside = 0

@@ -5,6 +5,7 @@ Run as a script, this file is a worker of its own: `python test_searching.py STO
 """
 
 import math
+import os
 import subprocess
 import sys
 import time
@@ -307,16 +308,14 @@ def test_the_folds_of_the_best_trial_have_its_accuracy():
     assert fmean(found) == pytest.approx(run.summary["best_accuracy"], rel=1e-12)
 
 
-def test_importance_is_silent_so_that_two_renders_are_the_same():
+def test_importance_is_silent_so_that_two_renders_are_the_same(fork, tmp_path):
     code = (
         "from hw2 import experiments, searching\n"
         "run = experiments.get('magic', 'search')\n"
         "searching.importance(run.config, run.curves)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == done.stderr == ""
+    done = fork(code, tmp_path, os.environ).wait()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_importance_does_not_count_trials_that_were_given_up():

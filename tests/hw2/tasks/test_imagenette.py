@@ -707,12 +707,14 @@ def coarse(quality):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Shapes instead of the data, two seeds."""
+    """Shapes instead of the data, two seeds, and less noise to evaluate in."""
     data = Imagenette(shapes(100), shapes(40, seed=1), imagenette.imagenette.FILE, "")
     monkeypatch.setattr(imagenette.imagenette, "load", lambda: data)
     monkeypatch.setattr(imagenette.imagenette, "encoded", coarse)
     monkeypatch.setattr(imagenette, "SEEDS", [1, 2])
     monkeypatch.setattr(imagenette, "MISTAKES", 4)
+    monkeypatch.setattr(imagenette, "DRAWS", 2)
+    monkeypatch.setattr(imagenette, "NOISE_GRID", (0.0, 0.05, 0.5))
 
 
 def scored(experiment, result):

@@ -139,7 +139,10 @@ PLANTED = {
     ),
     "condition": (r"$0 \le p < 1$", r"$0 \le p \le 1$"),
     "threshold": (r"\eta \le e^{-2}", r"\eta \le e^{-1/2}"),
-    "one of several": (r"Such a neuron costs $\log q$", r"Such a neuron costs $q \log q$"),
+    "one of several": (
+        r"Such a neuron costs $\log q$",
+        r"Such a neuron costs $q \log q$",
+    ),
     "result": (r"$(d_0 + 1) \log q$", r"$(d_0 - 1) \log q$"),
     "setting": (r"$N = 32$", r"$N = 64$"),
 }
