@@ -37,10 +37,10 @@ def start_method() -> str:
 
 
 @contextlib.contextmanager
-def workers(worth: int = 8) -> Iterator[Begin]:
+def workers(worth: int = 8, soon: bool = False) -> Iterator[Begin]:
     """Begins calls in other processes. Where there are fewer than `worth` of them, or
     there is one core, they are made here as they are waited for: what they need takes
-    seconds to import.
+    seconds to import. Where calls are sure to come `soon`, that is imported at once.
     """
     count = min(cores(), MOST)
     with contextlib.ExitStack() as stack:
@@ -55,6 +55,9 @@ def workers(worth: int = 8) -> Iterator[Begin]:
             made = ProcessPoolExecutor(count, context)
             stack.callback(made.shutdown, cancel_futures=True)
             return made
+
+        if soon and count > 1:
+            pool().submit(os.getpid)  # starts them
 
         def begin(
             call: Callable[..., Any], tasks: Sequence[tuple]

@@ -1,5 +1,6 @@
 """Calls in other processes: what they return, in which order, and what they raise."""
 
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -42,6 +43,16 @@ def test_many_calls_are_made_elsewhere(monkeypatch):
         assert [wait() for wait in waits] == [divmod(n, 2) for n in range(8)]
         with pytest.raises(ZeroDivisionError):
             more[0]()
+
+
+@pytest.mark.parametrize("soon", [True, False])
+def test_processes_begin_before_the_first_call_only_where_it_comes_soon(
+    monkeypatch, soon
+):
+    monkeypatch.setattr(workers_module, "cores", lambda: 2)
+    before = len(multiprocessing.active_children())
+    with workers(soon=soon):
+        assert (len(multiprocessing.active_children()) > before) == soon
 
 
 def threads(_):
