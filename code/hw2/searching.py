@@ -358,7 +358,7 @@ def score(
     """What follows from the trials of a recorded search. Raises ValueError for curves
     that do not fit together.
     """
-    folds, each = [int(n) for n in curves["folds"][0]], _by_trial(curves)
+    folds, each = [int(n) for n in curves["folds"][0]], trial_accuracies(curves)
     if len(curves["fold_accuracy"][0]) != sum(folds) or not np.allclose(
         [fmean(values) for values in each], curves["accuracy"][0], rtol=1e-9
     ):
@@ -419,10 +419,10 @@ def importance(config: Mapping[str, Any], curves: Curves) -> dict[str, float]:
 
 def fold_accuracies(config: Mapping[str, Any], curves: Curves) -> list[float]:
     """Validation accuracies of that trial, one per fold."""
-    return _by_trial(curves)[best_trial(config, curves)]
+    return trial_accuracies(curves)[best_trial(config, curves)]
 
 
-def _by_trial(curves: Curves) -> list[list[float]]:
+def trial_accuracies(curves: Curves) -> list[list[float]]:
     """Validation accuracies of each trial, one per fold that it went through."""
     folds = [int(n) for n in curves["folds"][0]]
     ends = accumulate(folds)

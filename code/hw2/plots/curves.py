@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from hw2.intervals import Interval
 from hw2.runs import Run
 
+STYLES = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))  # lines differ without colours too
+
 
 def band(
     axes: Axes,
@@ -51,7 +53,7 @@ def loss_and_accuracy(axes: Sequence[Axes], run: Run) -> None:
     for panel, quantity in zip(axes, ("loss", "accuracy"), strict=True):
         for i, part in enumerate(("train", "validation")):
             curves = run.curves[f"{part}_{quantity}"]
-            band(panel, epochs(curves), curves, f"C{i}", part)
+            band(panel, epochs(curves), curves, f"C{i}", part, linestyle=STYLES[i])
         whole_epochs = AutoLocator()
         whole_epochs.set_params(integer=True)
         panel.xaxis.set_major_locator(whole_epochs)

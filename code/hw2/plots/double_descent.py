@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw2.plots.curves import band
+from hw2.plots.curves import STYLES, band
 from hw2.runs import Run
 from hw2.tasks.double_descent import (
     LEVEL,
@@ -22,7 +22,6 @@ from hw2.tasks.double_descent import (
 )
 from hw2.theory.double_descent import Sweep
 
-STYLES = ("-", "--", "-.")
 METRICS = ("train_loss", "train_error", "test_error", "test_loss")
 
 
@@ -84,6 +83,7 @@ def features(run: Run) -> Figure:
                 run.curves[f"{kind}/test_error/{noise:g}"],
                 f"C{i}",
                 f"{noise:.0%} wrong labels",
+                linestyle=STYLES[i],
             )
             panel.plot(
                 x, np.mean(run.curves[f"{kind}/ridge/{noise:g}"], axis=0), f"C{i}:"
@@ -291,22 +291,54 @@ def hump(run: Run, metric: str, noise: float) -> float:
     )
 
 
-def plateau(run: Run, noise: float) -> list[int]:
-    """The widths around the peak of the mean test error at which it is less than a
-    tenth below; none where the mean has no peak.
+def plateau(x: Sequence[int], curve: np.ndarray, share: float) -> list[int]:
+    """Where around its peak a curve is above this share of it; nowhere where it has no
+    peak.
     """
-    x = list(NetworkConfig(**run.config).widths)
-    mean = network_curves(run, "test_error", noise)[:, :, 0, -1].mean(axis=0)
-    top = peak(x, mean)
+    top = peak(x, curve)
     if top is None:
         return []
-    first = last = x.index(int(top))
-    floor = 0.9 * mean[first]
-    while first > 0 and mean[first - 1] > floor:
+    first = last = list(x).index(int(top))
+    floor = share * curve[first]
+    while first > 0 and curve[first - 1] > floor:
         first -= 1
-    while last < len(x) - 1 and mean[last + 1] > floor:
+    while last < len(x) - 1 and curve[last + 1] > floor:
         last += 1
-    return x[first : last + 1]
+    return list(x[first : last + 1])
+
+
+def _means(run: Run, noise: float) -> tuple[NetworkConfig, np.ndarray, np.ndarray]:
+    """Config, and mean test and training error, (widths, epochs)."""
+    test, train = (
+        network_curves(run, name, noise)[:, :, 0].mean(axis=0)
+        for name in ("test_error", "train_error")
+    )
+    return NetworkConfig(**run.config), test, train
+
+
+def plateaus(run: Run, noise: float) -> tuple[list[int], list[int]]:
+    """The widths, at the end, at which the mean test error is within a tenth of its
+    peak, and the epochs, for the largest width, at which it is within a fiftieth.
+    """
+    config, test, _ = _means(run, noise)
+    epochs = config.epochs(config.samples[0])
+    return (
+        plateau(config.widths, test[:, -1], 0.9),
+        plateau(epochs, test[-1], 0.98),
+    )
+
+
+def valley(run: Run, noise: float) -> list[float]:
+    """By which factor the critical epoch is later than that of the smallest mean test
+    error, for each width that fits.
+    """
+    config, test, train = _means(run, noise)
+    epochs = config.epochs(config.samples[0])
+    return [
+        point / epochs[int(error.argmin())]
+        for error, fit in zip(test, train, strict=True)
+        if (point := critical_point(epochs, fit))
+    ]
 
 
 def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
@@ -331,11 +363,11 @@ def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
                 (ridges[:, at] < 1.1 * ridges[:, :at].min(axis=1)).all()
             ),
         }
-    test, train = (
-        network_curves(widths, name, 0.2)[:, :, 0].mean(axis=0)
-        for name in ("test_error", "train_error")
-    )
-    x = list(NetworkConfig(**widths.config).widths)
+    config, test, train = _means(widths, 0.2)
+    x, (wide, late) = list(config.widths), plateaus(widths, 0.2)
+    times = config.epochs(config.samples[0])
+    loss = network_curves(widths, "train_loss", 0.2)[:, -1, 0].mean(axis=0)
+    factors = valley(widths, 0.2)
     top = peak(x, test[:, -1])
     low = int(test[-1].argmin())
     crest = low + int(test[-1, low:].argmax())
@@ -343,11 +375,15 @@ def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
         "width: ends below half of the first minimum": top is not None
         and bool(test[-1, -1] < test[: x.index(int(top)), -1].min() / 2),
         "width: the critical point is in the plateau": bool(
-            plateau(widths, 0.2)[0]
-            < (critical_point(x, train[:, -1]) or 0)
-            < plateau(widths, 0.2)[-1]
+            wide[0] < (critical_point(x, train[:, -1]) or 0) < wide[-1]
         ),
-        "width: the mean has no peak with a tenth wrong": not plateau(widths, 0.1),
+        "width: the mean has no peak with a tenth wrong": not plateaus(widths, 0.1)[0],
+        "epoch: the plateau begins where the loss is fitted": bool(
+            abs(late[0] / (critical_point(times, loss) or np.inf) - 1) < 0.15
+        ),
+        "map: the valley is below the line, further for narrow networks": bool(
+            min(factors) > 1 and max(factors) == factors[0] > factors[-1]
+        ),
         "map: the wrong labels cost less in wide networks": bool(
             test[np.argmax(train[:, -1] <= LEVEL)].max() > test[-1, low:].max()
         ),

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hw2.data.imagenette import NAMES
-from hw2.plots.curves import band, loss_and_accuracy
+from hw2.plots.curves import STYLES, band, loss_and_accuracy
 from hw2.runs import Run
 from hw2.tasks.imagenette import MIXING, NOISE, unit
 
@@ -165,7 +165,8 @@ def noise(runs: Mapping[str, Run]) -> Figure:
     figure, axes = plt.subplots(figsize=(4.6, 2.7))
     for i, (title, run) in enumerate(runs.items()):
         levels, accuracy = run.curves["noise_level"][0], run.curves["noise_accuracy"]
-        band(axes, levels, accuracy, f"C{i}", title, marker="o", markersize=3)
+        line = {"linestyle": STYLES[i], "marker": "o", "markersize": 3}
+        band(axes, levels, accuracy, f"C{i}", title, **line)
     for i, level in enumerate(NOISE):
         label = "_" if i else "levels of the assignment"
         axes.axvline(

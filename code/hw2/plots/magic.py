@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from hw2.data.magic import FEATURES
 from hw2.intervals import Interval, interval, signed
-from hw2.plots.curves import band, epochs
+from hw2.plots.curves import STYLES, band, epochs
 from hw2.runs import Run
 
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU"}
@@ -168,7 +168,7 @@ def losses(curves: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
     """
     figure, axes = plt.subplots(figsize=(4.6, 2.6))
     for i, (title, values) in enumerate(curves.items()):
-        band(axes, epochs(values), values, f"C{i}", title)
+        band(axes, epochs(values), values, f"C{i}", title, linestyle=STYLES[i])
     axes.set(xlabel="epoch", ylabel="training cross-entropy", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(FixedLocator([0.2, 0.3, 0.4, 0.5, 0.6]))
@@ -200,8 +200,9 @@ def settings(run: Run, chosen: Mapping[str, object]) -> str:
 def _range(item: Mapping[str, Any]) -> str:
     if "choices" in item:
         return ", ".join(map(str, item["choices"]))
+    step = f" in steps of {item['step']:g}" if (item.get("step") or 1) > 1 else ""
     return (
-        f"{item['low']:g} to {item['high']:g}{', logarithmic' if item['log'] else ''}"
+        f"{item['low']:g} to {item['high']:g}{', logarithmic' if item['log'] else step}"
     )
 
 

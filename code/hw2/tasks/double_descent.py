@@ -669,7 +669,7 @@ def critical_point(
 
 
 def peak(
-    x: Sequence[float], test: Sequence[float], prominence: float = PROMINENCE
+    x: Sequence[float], test: ArrayLike, prominence: float = PROMINENCE
 ) -> float | None:
     """Where the test error peaks: the most prominent maximum that is no end point; None
     where there is none.

@@ -380,7 +380,7 @@ def for_all(condition: Shares) -> Callable[[np.ndarray, Iterable[Tau]], np.ndarr
 @claim(
     "thm-q5-equivariance",
     r"$\varphi(Wx)$ is equivariant to $H$ if and only if the weights are shared",
-    held="exhaustively",
+    held="on instances",
     method="exhaustive in $W$ and $H$, random $x$",
     domain="512 0/1 matrices, 63 sets $H$, $d = 3$, four $\\varphi$, both conventions",
     claimed=for_all(shares),
@@ -472,7 +472,7 @@ def check_counterexample(weights: Callable[[float], np.ndarray]) -> bool:
     r"for which $\varphi$ the equivalence holds",
     held="on instances",
     method="exhaustive in $W$, random $x$",
-    domain="625 matrices with entries $-2$ to 2, 14 functions",
+    domain="the swap of 2; 625 matrices of $-2$ to 2, 14 functions, 6 values of $s$",
     claimed=scale_free,
     mutants={
         "only injective ones": injective,

@@ -717,8 +717,11 @@ def broken(bound: sp.Expr = BOUND, runs: int = 4000) -> dict[str, tuple[int, int
     "thm-q2-typical",
     "Theorem 1: share of runs within the bound",
     held="by simulation",
-    method="simulation, 4,000 runs, Clopper-Pearson; wrong fits counted",
-    domain="$q = 3$, $d_0 = d_1 = 2$, $d_1^\\star = 1$, $N = 32$, two $P_X$; 6 more",
+    method="4,000 runs, Clopper-Pearson; the expected number of wrong fits",
+    domain=(
+        "runs: $q = 3$, $d_0 = d_1 = 2$, $d_1^\\star = 1$, $N = 32$, two $P_X$; by "
+        "formula: 6 larger cases"
+    ),
     claimed=BOUND,
     mutants={
         "N squared": BOUND / N,
@@ -756,7 +759,7 @@ def wrong_fits(bound: sp.Expr, at: dict[sp.Symbol, float]) -> float:
     method="numerically, $T$ just below each integer",
     domain=(
         "$p_\\star$ from 1/2 to 1/19,683, $T$ up to 60 times $1/p_\\star$; false for "
-        "the smallest ones where $\\eta$ is a thousandth larger"
+        "the smallest of them where $\\eta$ is a thousandth larger"
     ),
     claimed=sp.exp(-2),
     mutants={

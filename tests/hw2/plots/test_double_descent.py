@@ -200,15 +200,21 @@ def test_lags_are_ratios_of_means_over_the_seeds_that_have_one():
 
 
 def test_a_plateau_is_what_is_almost_as_high_as_the_peak(widths):
-    assert figures.plateau(widths, 0.2) == [POINT]
-    assert figures.plateau(widths, 0.0) == []
-    curves = {name: [list(x) for x in values] for name, values in widths.curves.items()}
-    peak = np.mean([curve[-1] for curve in curves["test_error/0.2/32/500"]])
-    for width, share in ((16, 0.92), (64, 0.88)):
-        for curve in curves[f"test_error/0.2/{width}/500"]:
-            curve[-1] = share * peak
-    changed = made_up("widths", WIDTHS, curves)
-    assert figures.plateau(changed, 0.2) == [16, POINT]
+    x, curve = [1, 2, 3, 4, 5, 6, 7], np.array([0.6, 0.2, 0.46, 0.5, 0.47, 0.3, 0.5])
+    assert figures.plateau(x, curve, 0.9) == [3, 4, 5]
+    assert figures.plateau(x, curve, 0.98) == [4]
+    assert figures.plateau(x, np.sort(curve), 0.9) == []
+    assert figures.plateaus(widths, 0.2)[0] == [POINT]
+    assert figures.plateaus(widths, 0.0) == ([], [])
+
+
+def test_the_valley_is_as_far_below_the_line_as_the_smallest_error_is_early(widths):
+    epochs = WIDTHS.epochs(500)
+    factors = figures.valley(widths, 0.2)
+    assert len(factors) == 3  # of widths 32, 64 and 128, which fit
+    curves = np.mean(widths.curves["test_error/0.2/128/500"], axis=0)
+    line = epochs[-1] * (POINT / 128) ** 2  # where complexity is 1
+    assert factors[-1] == pytest.approx(line / epochs[curves.argmin()], rel=0.2)
 
 
 def test_a_cell_says_how_many_seeds_have_a_value():
