@@ -6,6 +6,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 RENDERER ?= auto
 ONLY ?=
+# of a variable that is on or off: what it is, unless that means off
+yes = $(filter-out 0 no false,$(1))
 ANEW ?=
 STORAGE ?=
 TRIALS ?=
@@ -40,7 +42,7 @@ pdf: report/hw2.pdf ## render report/hw2.pdf (RENDERER=quarto or pandoc forces o
 	@echo "report/hw2.pdf is what its sources give"
 
 verify: .venv/.ready ## check every derivation and refute its wrong versions (ONLY=q6 for one part; ANEW=1 also what is known)
-	@$(PY) -m hw2 verify --only "$(ONLY)" $(if $(ANEW),--anew)
+	@$(PY) -m hw2 verify --only "$(ONLY)" $(if $(call yes,$(ANEW)),--anew)
 
 seal: .venv/.ready ## keep the wordings that no program checks (of theorems, say) as they are now, and show what has changed
 	@$(PY) -m hw2 seal
@@ -51,8 +53,8 @@ test: lint .build/tex ## run the tests, a file at a time on each core
 experiments: .venv/.ready ## train what has no recorded run or a stale one (ONLY=magic for one task); it goes on after a kill
 	@$(PY) -m hw2 run $(ONLY)
 
-audit: .venv/.ready ## evaluate the recorded weights again (ONLY=magic for one task, DRAWS=0 without noise, WHOLE=1 with all of it, REPRODUCE=1 also trains one seed each)
-	@$(PY) -m hw2 audit $(ONLY) $(if $(DRAWS),--draws "$(DRAWS)") $(if $(WHOLE),--whole) $(if $(REPRODUCE),--reproduce)
+audit: .venv/.ready ## evaluate the recorded weights again (ONLY=magic for one task, DRAWS=0 without noise, WHOLE=1 with all of it, REPRODUCE=1 also trains one seed of those that have some)
+	@$(PY) -m hw2 audit $(ONLY) $(if $(DRAWS),--draws "$(DRAWS)") $(if $(call yes,$(WHOLE)),--whole) $(if $(call yes,$(REPRODUCE)),--reproduce)
 
 search: .venv/.ready ## search the hyper-parameters of Task 2 (STORAGE=file or URL, shared by workers; TRIALS=100)
 	@$(PY) -m hw2 search $(if $(STORAGE),--storage "$(STORAGE)") $(if $(TRIALS),--trials "$(TRIALS)")
@@ -61,9 +63,9 @@ bench: .venv/.ready ## measure the speed of Task 3 on this machine, ours and the
 	@$(PY) -m hw2 bench
 
 submission: .venv/.ready ## write dist/ece046211_hw2_<id1>_<id2>.zip: notebook and PDF (DRAFT=1 accepts any ID; FULL=1 trains with the long recipes and all seeds)
-	@$(PY) -m hw2 submission $(if $(DRAFT),--draft) $(if $(FULL),--full)
+	@$(PY) -m hw2 submission $(if $(call yes,$(DRAFT)),--draft) $(if $(call yes,$(FULL)),--full)
 	@$(MAKE) --no-print-directory report/hw2.pdf
-	@$(PY) -m hw2 submission $(if $(DRAFT),--draft) $(if $(FULL),--full) report/hw2.pdf
+	@$(PY) -m hw2 submission $(if $(call yes,$(DRAFT)),--draft) $(if $(call yes,$(FULL)),--full) report/hw2.pdf
 
 test-oldest: .venv/.ready ## test the notebook with the oldest versions that pyproject.toml allows, in .build/oldest
 	@$(PY) code/oldest.py

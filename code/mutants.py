@@ -226,6 +226,8 @@ def main() -> int:
     pool = [(module, place) for module, tree in trees.items() for place in places(tree)]
     if not pool:
         parser.error(f"no module with tests has {given.only!r} in its path")
+    if given.count < 1:
+        parser.error(f"--count {given.count}: give a number from 1 on")
     chosen = chance.sample(pool, min(given.count, len(pool)))
     survivors = 0
     with tempfile.TemporaryDirectory() as scratch:

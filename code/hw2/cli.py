@@ -7,6 +7,7 @@ Each command imports what it needs: all of it together takes seconds.
 import argparse
 import io
 import os
+import signal
 import sys
 import textwrap
 import time
@@ -36,6 +37,16 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
     """
     if anew:
         os.environ["HW2_KEEP"] = "0"
+    from hw2.seals import SealError
+    from qmdpdf.source import QmdError
+
+    try:
+        return _verify(only, survivors)
+    except (QmdError, SealError) as error:
+        return _fail(error)
+
+
+def _verify(only: str, survivors: bool) -> int:
     from hw2 import claims, kept
     from hw2.formulas import report
     from hw2.workers import workers
@@ -198,12 +209,17 @@ def seal() -> int:
 
 def inspect_pdf(pdf: Path) -> int:
     """Check a rendered report, return 1 if anything is wrong."""
+    from pypdf.errors import PyPdfError
+
     from hw2 import pdf_check
 
     if not pdf.is_file():
-        print(f"error: {pdf}: no such file; render it with `make pdf`", file=sys.stderr)
-        return 1
-    faults = pdf_check.faults(pdf)
+        what = "is no file" if pdf.exists() else "does not exist"
+        return _fail(f"{pdf} {what}; render the report with `make pdf`")
+    try:
+        faults = pdf_check.faults(pdf)
+    except PyPdfError as error:
+        return _fail(f"{pdf} is no PDF ({error}); render the report with `make pdf`")
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     if not faults:
@@ -269,7 +285,7 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     """
     os.environ["HW2_KEEP"] = "0"  # canaries too
     from hw2 import experiments, runs
-    from hw2.data import DataError
+    from hw2.data import DataError, NotAtHandError
     from hw2.training import TrainingError
 
     try:
@@ -284,11 +300,11 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     for key in keys:
         try:
             found = experiments.audit(key, draws)
-        except DataError as error:
+        except NotAtHandError as error:
             print(f"- {key:<{width}} not audited, its data is not at hand", flush=True)
             absent.append(f"{key} is not audited: {error}")
             continue
-        except runs.RunError as error:
+        except (DataError, runs.RunError) as error:
             print(f"{BAD} {key:<{width}} refused", flush=True)
             faults.append(f"{key}: {error}")
             continue
@@ -501,7 +517,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--survivors",
         action="store_true",
-        help="list the wrong versions of formulas that no instance refutes",
+        help="list the wrong versions of formulas and claims that nothing refutes",
     )
     add("seal", seal, "keep the wordings that no program checks as they are now")
     command = add(
@@ -555,7 +571,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--reproduce",
         action="store_true",
-        help="train one seed of each again too, and compare",
+        help="train one seed of each that has such a training again too, and compare",
     )
     command = add(
         "search",
@@ -608,4 +624,15 @@ def main(arguments: list[str] | None = None) -> int:
     ):  # in a locale without UTF-8 a tick becomes a question mark
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    return options.pop("call")(**options)
+    try:
+        status = options.pop("call")(**options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # as of `| head`: nobody reads what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:  # a file that cannot be read or written
+        return _fail(error)
+    return status

@@ -369,9 +369,10 @@ def repeat(key: str, checkpoints: Path) -> list[Repeated]:
     if not experiment.once:
         raise RunError(f"{key} cannot be trained for one seed")
     canary = _canary(experiment, runs.as_read(experiment.config))
-    _prepare(checkpoints, _origin(experiment, canary), fresh=False)
-    result = experiment.once(checkpoints, *_base(experiment))
-    shutil.rmtree(checkpoints)
+    with _alone(checkpoints):
+        _prepare(checkpoints, _origin(experiment, canary), fresh=False)
+        result = experiment.once(checkpoints, *_base(experiment))
+        shutil.rmtree(checkpoints)
     summary, _ = (
         experiment.score(run.config, result.curves, result.answers)
         if experiment.score
@@ -544,7 +545,7 @@ def _origin(experiment: Experiment, canary: list[float]) -> dict[str, Any]:
 def _alone(folder: Path) -> Iterator[None]:
     """Raises RunError where another process keeps checkpoints in this folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+    with folder.with_name(f"{folder.name}.lock").open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -568,8 +569,13 @@ def _prepare(folder: Path, origin: dict[str, Any], fresh: bool) -> float:
             noted = json.loads(note.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             noted = {}
+        whole = isinstance(noted, dict) and noted.keys() >= {
+            *origin,
+            "seconds",
+            "started",
+        }
         same = (
-            noted
+            whole
             and noted["config"] == origin["config"]
             and noted["data"] == origin["data"]
         )

@@ -2,7 +2,8 @@
 
 A result is found again under a digest of all that it depends on: the function's module
 and all modules of this package that it imports, as they were read when the function was
-defined, its arguments, and the versions of what computes. An entry holds JSON and NumPy
+defined, with the files beside them that they name, its arguments, and the versions of
+what computes. An entry holds JSON and NumPy
 arrays: nothing is unpickled, and it makes objects of those dataclasses only that the
 function's annotation names.
 
@@ -35,6 +36,7 @@ PACKAGE = __name__.partition(".")[0]
 COMPUTING = (
     "antlr4-python3-runtime",
     "kornia",
+    "lark",
     "numpy",
     "scikit-learn",
     "scipy",
@@ -45,6 +47,7 @@ COMPUTING = (
 SOURCE = Path(__file__).parent
 STARTED = time.time()
 MONTH = 30 * 24 * 3600.0  # seconds, after which an entry is dropped
+NAMED = re.compile(r"[\w-]+\.(?!py$)\w+")  # a file beside a module
 ENTRY = re.compile(r".+(-[0-9a-f]{20}){2}")  # the name of one
 
 
@@ -114,7 +117,9 @@ def find(of: tuple[str, str], modules: Sequence[str], annotation: Any) -> Any:
 def has(of: tuple[str, str], modules: Sequence[str]) -> bool:
     """Whether there is an entry."""
     file = entry(*of, modules)
-    return file is not None and file.is_file()
+    with contextlib.suppress(OSError):  # a folder that cannot be read
+        return file is not None and file.is_file()
+    return False
 
 
 # --- what a result depends on ---
@@ -122,9 +127,9 @@ def has(of: tuple[str, str], modules: Sequence[str]) -> bool:
 
 @functools.cache
 def _source(module: str) -> tuple[bytes | None, frozenset[str]]:
-    """The source of a module of this package, and what it imports. Empty for what is no
-    module, such as a function; None where it was written since this process began, so
-    that perhaps another one runs.
+    """The source of a module of this package, with the files beside it that it names,
+    and what it imports. Empty for what is no module, such as a function; None where it
+    was written since this process began, so that perhaps another one runs.
     """
     package, *path = module.split(".")
     if package != PACKAGE:
@@ -133,15 +138,22 @@ def _source(module: str) -> tuple[bytes | None, frozenset[str]]:
     files = [place.with_name(f"{place.name}.py"), place / "__init__.py"]
     if not (file := next(filter(Path.is_file, files), None)):
         return b"", frozenset()
-    if file.stat().st_mtime > STARTED:
-        return None, frozenset()
     text, names = file.read_bytes(), set()
+    beside: set[str] = set()  # such as a grammar
     for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            beside |= {node.value} if NAMED.fullmatch(node.value) else set()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return text, frozenset(names)
+    others = [
+        other for name in sorted(beside) if (other := file.parent / name).is_file()
+    ]
+    if max(read.stat().st_mtime for read in (file, *others)) > STARTED:
+        return None, frozenset()
+    parts = [text, *(other.read_bytes() for other in others)]
+    return b"\0".join(parts), frozenset(names)
 
 
 @functools.cache

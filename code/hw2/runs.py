@@ -224,7 +224,7 @@ def load(task: str, name: str) -> Run:
         raise RunError(
             f"{file} not found; `make experiments` trains what is missing"
         ) from None
-    except ValueError as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise RunError(
             f"{file} is damaged ({error}); restore it from git or train it again"
         ) from None
@@ -263,6 +263,10 @@ def _tensors(file: Path, expected: str | None) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise RunError(
             f"{file} not found; restore it from git or train the run again"
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"{file} cannot be read ({error}); restore it from git"
         ) from None
     if (found := hashlib.sha256(content).hexdigest()) != expected:
         raise RunError(

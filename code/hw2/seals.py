@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 SEALED = REPORT.parent / "sealed.json"
 
+
+class SealError(ValueError):
+    """What was sealed cannot be read; the message says where, and what to do."""
+
+
 # a theorem is one piece, a displayed formula is another, a sentence a third
 PIECE = re.compile(
     r"^:{3,}\s*\{#(?:thm|lem|cor|prp)-.*?^:{3,}\s*$"
@@ -171,13 +176,21 @@ def _by_file(found: Sequence[Sentence]) -> dict[str, list[Sentence]]:
 
 
 def sealed(file: Path = SEALED) -> dict[str, list[str]]:
-    """What was sealed, by source file. Raises ValueError where the file is damaged."""
+    """What was sealed, by source file. Raises SealError where the file is damaged."""
     if not file.is_file():
         return {}
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}: {error}; restore it from git") from None
+        raise SealError(f"{file}: {error}; restore it from git") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        for texts in found.values()
+    ):
+        raise SealError(
+            f"{file} has no list of texts for each file; restore it from git"
+        )
+    return found
 
 
 def broken(lines: "Sequence[Line]", file: Path = SEALED) -> list[tuple[Sentence, str]]:

@@ -10,6 +10,7 @@ interrupted does not count.
 
 import json
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -195,13 +196,27 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
     url = storage
     if "://" not in storage:
         if storage == default_storage():
-            Path(storage).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(storage).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SearchError(
+                    f"{storage} cannot be made ({error}); give another storage"
+                ) from None
         elif not Path(storage).parent.is_dir():
             raise SearchError(
                 f"{storage}: there is no folder {Path(storage).parent}; make it, or "
                 "give another file"
             )
+        if odd := set(storage) & set("?#%"):  # they are signs in a URL
+            raise SearchError(
+                f"{storage}: the name of a file here has no {min(odd)}; give another"
+            )
         url = f"sqlite:///{storage}"
+    elif re.fullmatch(r"sqlite(\+\w+)?:/*(:memory:)?", storage):
+        raise SearchError(
+            f"{storage} is in memory, where a search would be lost; give a file"
+        )
+    storage = re.sub(r"(?<=:)[^:/@]+(?=@)", "***", storage)  # as it is shown
     busy = (
         {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     )  # seconds that a worker waits

@@ -134,11 +134,13 @@ def students() -> pd.DataFrame:
     file = ROOT / "_quarto.yml"
     try:
         tree = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: {error}") from None
-    found = {key.value: value for key, value in tree.value} if tree else {}
+    if tree and not isinstance(tree, yaml.MappingNode):
+        raise ValueError(f"{file}:1: expected `key: value` lines")
+    found = {str(key.value): value for key, value in tree.value} if tree else {}
     authors = found.get("author")
-    if not isinstance(authors, yaml.SequenceNode):
+    if not isinstance(authors, yaml.SequenceNode) or not authors.value:
         line = f":{authors.start_mark.line + 1}" if authors else ""
         raise ValueError(
             f"{file}{line}: author: has to be a list, each with name, email and id"
@@ -148,7 +150,7 @@ def students() -> pd.DataFrame:
         start = where = f"{file}:{author.start_mark.line + 1}"
         if not isinstance(author, yaml.MappingNode):
             raise ValueError(f"{start}: an author has name, email and id; write them")
-        given = {key.value: value for key, value in author.value}
+        given = {str(key.value): value for key, value in author.value}
         for key in ("name", "email", "id"):
             if key not in given:
                 raise ValueError(f"{start}: this author has no {key}; add it")
@@ -169,7 +171,9 @@ def students() -> pd.DataFrame:
         columns = {"Name": "name", "Campus e-mail": "email", "ID": "id"}
         rows.append(
             {
-                column: re.sub(r"([^\w\s]|_)", r"\\\1", given[key].value.strip())
+                column: re.sub(
+                    r"([^\w\s]|_)", r"\\\1", " ".join(given[key].value.split())
+                )
                 for column, key in columns.items()
             }
         )

@@ -417,13 +417,17 @@ def images_at_hand() -> str:
     return ""
 
 
-def check(draft: bool, full: bool) -> str:
+def check(draft: bool, full: bool, pdf: Path | None = None) -> str:
     """The name of what will be handed in; says where Task 3 will show recorded results.
 
-    Raises SubmissionError for IDs that are none, and where everything is to be trained
-    without the images.
+    Raises SubmissionError for IDs that are none, for a date or a PDF that is none, and
+    where everything is to be trained without the images.
     """
     name = stem(draft)
+    _date()
+    if pdf and not pdf.read_bytes().startswith(b"%PDF-"):
+        raise SubmissionError(f"{pdf} is no PDF; render the report with `make pdf`")
+    (ROOT / "dist").mkdir(exist_ok=True)
     if missing := images_at_hand():
         if full:
             raise SubmissionError(f"FULL=1 trains Task 3 too. {missing}")
@@ -437,7 +441,7 @@ def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
     Raises what `check` raises, QmdError where the notebook fails, and what reading the
     runs raises.
     """
-    name = check(draft, full)
+    name = check(draft, full, pdf)
     found = document(full, f"{name}.pdf")
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         content = nbformat.writes(notebook(found, Path(folder), full)).encode()
@@ -448,13 +452,20 @@ def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
                 zipfile.ZipInfo(name + suffix, _date()), part, zipfile.ZIP_DEFLATED
             )
     target = ROOT / "dist" / f"{name}.zip"
-    target.parent.mkdir(exist_ok=True)
     write(target, archive.getvalue())
     return target
 
 
 def _date() -> tuple[int, int, int, int, int, int]:
     """The commit's date, so that one commit gives one archive."""
-    return datetime.fromtimestamp(
-        int(os.environ.get("SOURCE_DATE_EPOCH", "1500000000")), UTC
-    ).timetuple()[:6]
+    told = os.environ.get("SOURCE_DATE_EPOCH") or "1500000000"
+    try:
+        found = datetime.fromtimestamp(int(told), UTC)
+    except (ValueError, OverflowError, OSError):
+        found = datetime.min.replace(tzinfo=UTC)
+    if not 1980 <= found.year < 2108:  # what an archive can hold
+        raise SubmissionError(
+            f"SOURCE_DATE_EPOCH={told} is no time from 1980 on; give seconds since "
+            "1970, or unset it"
+        )
+    return found.timetuple()[:6]

@@ -51,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="files and folders that the results depend on",
     )
     options = parser.parse_args(arguments)
+    if not options.document.name:  # such as `.`
+        parser.error(f"{options.document} is no document; give a .qmd file")
     target = options.output or options.document.with_suffix(".pdf")
     start = time.perf_counter()
     # for chunks that say what renders them
@@ -60,6 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
             folder = options.keep or Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
             document = read(options.document)
+            sources = {line.path.resolve() for line in document.lines}
+            if target.resolve() in sources | {document.root.resolve() / "_quarto.yml"}:
+                raise QmdError(f"{target} is a source; give the PDF another name")
+            if missing := [path for path in options.depends if not path.exists()]:
+                raise QmdError(f"--depends: there is no {missing[0]}")
             files = stamps(document, options.depends)
             name = key(document, options.depends) if options.reuse else ""
             if options.reuse and restore(document, options.reuse, name):

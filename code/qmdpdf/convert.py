@@ -83,7 +83,7 @@ def write_latex(document: Document, woven: list[Line], folder: Path) -> None:
     metadata |= {
         key: document.metadata[key] for key in DOCUMENT if key in document.metadata
     }
-    metadata["author"] = _authors(document.metadata.get("author", []))
+    metadata["author"] = _authors(document, document.metadata.get("author", []))
     files = []  # not in the metadata, whose text is Markdown: `it's` is no name there
     for key in ("bibliography", "csl"):
         names = metadata.pop(key, [])
@@ -199,8 +199,11 @@ def _pdf_options(document: Document) -> dict[str, Any]:
     return options if isinstance(options, dict) else {}
 
 
-def _authors(authors: Any) -> list[str]:
+def _authors(document: Document, authors: Any) -> list[str]:
     authors = authors if isinstance(authors, list) else [authors]
+    if any(isinstance(author, dict) and "name" not in author for author in authors):
+        where = _find_option(document, r"author:")
+        raise QmdError(f"{where}: an author has no name; write name: before it")
     return [
         author["name"] if isinstance(author, dict) else author for author in authors
     ]
@@ -234,6 +237,9 @@ def _headers(document: Document, options: dict[str, Any], folder: Path) -> list[
     entries = options.get("include-in-header", [])
     headers = []
     for i, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        if isinstance(entry, dict) and len(entry) != 1:
+            where = _find_option(document, r"\s*include-in-header:")
+            raise QmdError(f"{where}: an entry has either text: or file:, write one")
         if isinstance(entry, dict) and "text" in entry:
             (folder / f"header-{i}.tex").write_text(entry["text"], encoding="utf-8")
             headers.append(folder / f"header-{i}.tex")

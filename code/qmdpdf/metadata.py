@@ -77,21 +77,23 @@ def mapping(
     Raises QmdError with file and line for an option or a value that is not known.
     """
     name = os.path.relpath(path)
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         value = loader.construct_document(node) if node else {}
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            line = node.start_mark.line + 1
+            raise QmdError(
+                f"{name}:{line}: expected `key: value` lines, found {value!r}"
+            )
+        if node:
+            _check(loader, node, KNOWN if known is None else known, kind, "", name)
     except (yaml.YAMLError, ValueError) as error:  # such as the thirteenth month
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         raise QmdError(f"{place}: {kind}s are not valid YAML: {error}") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        line = node.start_mark.line + 1
-        raise QmdError(f"{name}:{line}: expected `key: value` lines, found {value!r}")
-    if node:
-        _check(loader, node, KNOWN if known is None else known, kind, "", name)
     return value
 
 

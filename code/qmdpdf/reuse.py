@@ -27,6 +27,7 @@ SPAN = re.compile(
     rf"(?P<formula>{FORMULA.pattern})",
     re.DOTALL,
 )
+RESULTS = re.compile(r"[0-9a-f]{64}\.json")  # named by a key
 LABELLED = re.compile(
     r"^:{3,}\s*\{#.*?^:{3,}\s*$|^[^\n]*\{#[^\n]*$", re.MULTILINE | re.DOTALL
 )
@@ -114,5 +115,6 @@ def keep(document: Document, folder: Path, name: str) -> None:
     scratch = folder / f".{name}.{os.getpid()}"
     scratch.write_text(json.dumps(results), encoding="utf-8")
     for old in folder.glob("*.json"):
-        old.unlink(missing_ok=True)
+        if RESULTS.fullmatch(old.name):  # others are not ours
+            old.unlink(missing_ok=True)
     scratch.replace(folder / f"{name}.json")

@@ -4,7 +4,10 @@ other commands are given.
 `hw2 run` and `hw2 audit` are tested in test_experiments.py.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,11 @@ from hw2 import cli, pages, paths, seals
 from hw2.cli import main
 from hw2.data import DataError
 from hw2.formulas import report as formula_report
+from hw2.paths import ROOT
+from hw2.seals import SealError
 from hw2.searching import SearchError
 from hw2.tasks import magic_search
+from qmdpdf.source import QmdError
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +121,53 @@ def test_a_part_that_does_not_exist_is_an_error(capsys):
 
 
 def test_inspect_needs_a_pdf(capsys, tmp_path):
-    assert main(["inspect", str(tmp_path / "none.pdf")]) == 1
-    assert "no such file" in capsys.readouterr().err
+    (tmp_path / "text.pdf").write_text("no PDF")
+    (tmp_path / "empty.pdf").touch()
+    for name, told in (
+        ("none.pdf", "does not exist"),
+        (".", "is no file"),
+        ("text.pdf", "is no PDF"),
+        ("empty.pdf", "is no PDF"),
+    ):
+        assert main(["inspect", str(tmp_path / name)]) == 1
+        error = capsys.readouterr().err
+        assert told in error
+        assert "make pdf" in error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (QmdError("report/hw2.qmd:9: no such file"), 1, "error: report/hw2.qmd:9: no"),
+        (SealError("sealed.json: restore it"), 1, "error: sealed.json: restore it"),
+        (PermissionError(13, "not allowed", "x.qmd"), 1, "not allowed: 'x.qmd'"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_what_stops_a_command_is_said_in_a_line(
+    monkeypatch, capsys, error, status, told
+):
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "_verify", stop)
+    assert main(["verify"]) == status
+    assert told in capsys.readouterr().err
+
+
+def test_who_reads_no_further_ends_a_command_quietly():
+    code = "cli._verify = lambda *_: print(100_000 * 'x') or 0; cli.main(['verify'])"
+    command = '"$0" -c "import sys; from hw2 import cli; $1" | head -c 0; echo ${PIPESTATUS[0]}'
+    code = code.replace("cli.main", "sys.exit(cli.main") + ")"
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.fspath(ROOT / "code")},
+        check=True,
+    )
+    assert done.stdout.strip() == "141"
+    assert done.stderr == ""
 
 
 def test_the_search_gets_its_storage_and_trials(monkeypatch, capsys):

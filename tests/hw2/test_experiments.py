@@ -844,6 +844,25 @@ def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):
     assert "error" not in printed.err
 
 
+def test_damaged_data_is_a_failure_of_the_audit(toy, recorded, tmp_path, capsys):
+    (tmp_path / "data" / "points.txt").write_text("damaged")
+    assert main(["audit", "toy/one"]) == 1
+    printed = capsys.readouterr()
+    assert "refused" in printed.out
+    assert "error: toy/one: " in printed.err
+    assert "has 7 bytes, expected 2" in printed.err
+
+
+def test_two_trainings_of_one_seed_do_not_share_checkpoints(toy, further, tmp_path):
+    experiments.record("toy/two", fresh=True)
+    folder = tmp_path / "again"
+    with (
+        experiments._alone(folder),
+        pytest.raises(runs.RunError, match="another process trains this experiment"),
+    ):
+        experiments.repeat("toy/two", folder)
+
+
 def test_what_was_not_audited_is_no_failure_beside_what_was(
     toy, recorded, tmp_path, monkeypatch, capsys
 ):

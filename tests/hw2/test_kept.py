@@ -124,6 +124,25 @@ def test_a_change_of_the_code_below_computes_anew(folder, package, module, anew)
     assert len(list(folder.iterdir())) == 1  # what it replaces is dropped
 
 
+def test_a_file_beside_a_module_that_names_it_belongs_to_its_code(folder, package):
+    (package / "b.py").write_text("def one():\n    return 'rules.lark', 'none.txt'")
+    (package / "rules.lark").write_text("start: x")
+    (package / "others.lark").write_text("start: x")
+    forget()
+    compute(1.0)
+    (package / "others.lark").write_text("start: y")
+    forget()
+    assert not compute(1.0)[0]
+    (package / "rules.lark").write_text("start: y")
+    forget()
+    assert compute(1.0)[0]
+
+
+def test_the_grammar_of_formulas_belongs_to_what_is_kept_of_them():
+    text, _ = kept._source("hw2.formulas.reading")
+    assert (kept.SOURCE / "formulas" / "grammar.lark").read_bytes() in (text or b"")
+
+
 def test_code_written_while_it_runs_is_not_taken_for_what_runs(
     folder, package, monkeypatch
 ):

@@ -165,9 +165,10 @@ def test_a_sentence_that_is_gone_shows(page, file):
     assert "gone: Eight of them are wrong." in messages[0]
 
 
-def test_a_damaged_file_is_named(page, file):
-    file.write_text("{")
-    with pytest.raises(ValueError, match=r"sealed\.json.*restore it from git"):
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 3}', '{"a": [3]}'])
+def test_a_damaged_file_is_named(page, file, content):
+    file.write_text(content)
+    with pytest.raises(seals.SealError, match=r"sealed\.json.*restore it from git"):
         seals.broken(expand(page), file)
 
 

@@ -6,6 +6,7 @@ Run as a script, this file is a worker of its own: `python test_searching.py STO
 
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -83,12 +84,15 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("storage", ["nothing://x/y", "{}/text.db"])
+@pytest.mark.parametrize(
+    "storage",
+    ["nothing://x/y", "{}/text.db", "sqlite://", "sqlite:///:memory:", "a?b.db"],
+)
 def test_what_is_no_storage_is_named(tmp_path, monkeypatch, storage):
     monkeypatch.setattr(searching.time, "sleep", lambda seconds: None)
     (tmp_path / "text.db").write_text("this is no data base" * 100)
     storage = storage.format(tmp_path)
-    with pytest.raises(searching.SearchError, match=f"^{storage}"):
+    with pytest.raises(searching.SearchError, match=f"^{re.escape(storage)}"):
         searching.search(TOY, storage)
 
 

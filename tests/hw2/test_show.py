@@ -57,6 +57,8 @@ def test_students_are_text_as_it_is_written(authors):
     table = show.students().to_markdown(index=False, disable_numparse=True)
     text = pypandoc.convert_text(table, "plain", "markdown")
     rows = [line.split() for line in text.splitlines() if "@" in line]
+    authors("author:", "  - {name: 'A\n\n    B', email: a, id: '987654321'}")
+    assert show.students()["Name"].tolist() == ["A B"]
     assert rows == [
         ["Ada", "a_b@c.il", "012345670"],
         ["B", "|", "*C*", "_d_@e.il", "987654321"],
@@ -88,6 +90,10 @@ def test_an_author_that_cannot_be_printed_is_refused(authors, lines, line, named
         (("author: Ada",), ":1: author: has to be a list"),
         (("author: [",), "expected the node content"),
         (("",), "has to be a list"),
+        (("author: []",), "has to be a list"),
+        (("- a",), "expected `key: value` lines"),
+        (("hello",), "expected `key: value` lines"),
+        (("? [a, b]", ": c"), "has to be a list"),
     ],
 )
 def test_without_a_list_of_authors_the_file_is_named(authors, lines, named):

@@ -162,6 +162,20 @@ def test_it_says_before_it_starts_that_the_images_are_missing(
         submission.submit(small / "hw2.pdf", draft=False, full=True)
 
 
+@pytest.mark.parametrize("date", ["abc", "0", "-1", "99999999999999999"])
+def test_a_date_that_is_none_is_told_before_anything_runs(small, monkeypatch, date):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+    with pytest.raises(SubmissionError, match=f"SOURCE_DATE_EPOCH={date} is no time"):
+        submission.check(draft=False, full=False)
+
+
+def test_what_is_no_pdf_is_not_handed_in(small):
+    (small / "hw2.pdf").write_text("# A text")
+    with pytest.raises(SubmissionError, match=r"hw2\.pdf is no PDF"):
+        submission.submit(small / "hw2.pdf", draft=False)
+    assert not list((small / "dist").glob("*"))
+
+
 def test_the_command_says_what_is_missing(small, capsys):
     assert main(["submission", str(small / "none.pdf")]) == 1
     assert (

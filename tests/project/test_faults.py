@@ -456,6 +456,9 @@ def test_two_makes_take_turns(tmp_path):
     assert sorted(waited) == [False, True]
 
 
+TEXT_MODES = ("r", "w", "a", "x", "r+", "w+", "a+", "rt", "wt")
+
+
 def test_no_module_reads_or_writes_text_in_the_encoding_of_the_locale():
     """A file that is opened as text names its encoding."""
     faults = []
@@ -465,6 +468,10 @@ def test_no_module_reads_or_writes_text_in_the_encoding_of_the_locale():
                 named = {keyword.arg for keyword in node.keywords} & {
                     "encoding"
                 } or len(node.args) > 1
-                if node.func.attr in ("read_text", "write_text") and not named:
+                mode = node.args[0] if node.args else None
+                of_text = isinstance(mode, ast.Constant) and mode.value in TEXT_MODES
+                opened = node.func.attr == "open" and (not node.args or of_text)
+                text = node.func.attr in ("read_text", "write_text") or opened
+                if text and not named:
                     faults.append(f"{file}:{node.lineno}")
     assert faults == []

@@ -163,6 +163,8 @@ def test_help_lists_every_verb_with_a_line(tree):
             ["-m", "hw2", "run", "magic/final", "toy"],
         ),
         (["audit", "ONLY=magic"], ["-m", "hw2", "audit", "magic"]),
+        (["audit", "WHOLE=0", "REPRODUCE=no"], ["-m", "hw2", "audit"]),
+        (["audit", "WHOLE=1"], ["-m", "hw2", "audit", "--whole"]),
         (["search"], ["-m", "hw2", "search"]),
         (
             ["search", "STORAGE=a study.db", "TRIALS=9"],

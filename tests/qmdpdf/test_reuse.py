@@ -98,9 +98,23 @@ def test_damaged_results_do_not_count(page, tmp_path, content):
 
 
 def test_only_the_last_results_are_kept(page, tmp_path):
-    for name in ("one", "two"):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "package.json").write_text("somebody else's")
+    for name in (64 * "1", 64 * "2"):
         keep(read(page), tmp_path / "kept", name)
-    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["two.json"]
+    found = {file.stem for file in (tmp_path / "kept").iterdir()}
+    assert found == {"package", 64 * "2"}
+
+
+def test_a_source_is_not_overwritten_and_a_dependence_has_to_be_there(page, capsys):
+    before = page.read_text()
+    assert main([str(page), "--output", str(page)]) == 1
+    assert "is a source" in capsys.readouterr().err
+    assert main([str(page), "--depends", "nowhere"]) == 1
+    assert "--depends: there is no nowhere" in capsys.readouterr().err
+    assert page.read_text() == before
+    with pytest.raises(SystemExit, match="2"):
+        main(["."])
 
 
 def test_the_command_line_runs_the_chunks_once(page, tmp_path, capsys):

@@ -1,5 +1,5 @@
-"""Datasets: one module each. Every file is verified against its digest before anything
-reads it.
+"""Datasets: one module each. Every file is verified against its digest before this
+package reads it.
 
 A file is looked for in the data folder (`data/`, or the folder that HW2_DATA names),
 then in the mirror that HW2_DATA_MIRROR names (a folder or a URL), then at its official
@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import os
 import tempfile
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,17 @@ from torch.hub import download_url_to_file
 
 from hw2.paths import ROOT
 
+SCHEMES = ("http", "https", "ftp", "file")  # of a mirror
+
 
 class DataError(Exception):
     """A data file is missing, damaged or not what it should be; the message says which,
     and what to do.
     """
+
+
+class NotAtHandError(DataError):
+    """A data file is nowhere where it was looked for."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,28 @@ def folder() -> Path:
 def locate(file: DataFile) -> Path:
     """The verified file, downloaded into the data folder where it is not at hand.
 
-    Raises DataError for a file that is damaged, truncated or another one, and where no
-    source can be reached.
+    Raises DataError for a file that is damaged, truncated or another one or cannot be
+    read, NotAtHandError where no source can be reached.
     """
     mirror = os.environ.get("HW2_DATA_MIRROR", "")
     here = folder() / file.name
+    if not _usable(mirror):
+        raise DataError(
+            f"HW2_DATA_MIRROR={mirror} is no URL that can be used; give a folder, or a "
+            f"URL that begins with {', '.join(SCHEMES)}"
+        )
     for candidate in (
         here,
         *([Path(mirror) / file.name] if mirror and "://" not in mirror else []),
     ):
-        if candidate.is_file():
-            return verify(candidate, file)
+        try:
+            if candidate.is_file():
+                return verify(candidate, file)
+        except OSError as error:
+            raise DataError(
+                f"{candidate} cannot be read ({error}); change that, or set HW2_DATA "
+                "to a folder of yours"
+            ) from None
     attempts: list[tuple[str, Callable[[Path], None]]] = [(file.source, file.fetch)]
     if "://" in mirror:
         url = f"{mirror.rstrip('/')}/{file.name}"
@@ -65,7 +83,7 @@ def locate(file: DataFile) -> Path:
         here.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=here.parent, prefix=".download-")
     except OSError as error:
-        raise DataError(
+        raise NotAtHandError(
             f"{file.name} is not in {here.parent}, and nothing can be written there "
             f"({error}); set HW2_DATA to a folder of yours, or put the file there"
         ) from None
@@ -83,7 +101,7 @@ def locate(file: DataFile) -> Path:
                 continue
             os.replace(verify(path, file, source), here)
             return here
-    raise DataError(
+    raise NotAtHandError(
         f"{file.name} not found. Put it (SHA-256 {file.sha256}, {file.size:,} bytes) "
         f"into {here.parent}, "
         "or set HW2_DATA_MIRROR to a folder or URL that has it. Tried:\n  "
@@ -91,27 +109,37 @@ def locate(file: DataFile) -> Path:
     )
 
 
+def _usable(mirror: str) -> bool:
+    """Whether it is a folder's name, or a URL of a kind that is known."""
+    try:
+        parts = urllib.parse.urlsplit(mirror)
+        return "://" not in mirror or (parts.scheme in SCHEMES and parts.port != 0)
+    except ValueError:  # no address, or no port
+        return False
+
+
 def verify(path: Path, file: DataFile, source: str = "") -> Path:
     """The path itself, if its content is the expected one. Raises DataError otherwise,
     and leaves the file alone.
     """
-    name = source or str(path)
+    name, remedy = (source, _AGAIN) if source else (str(path), _REMOVE)
     if (size := path.stat().st_size) != file.size:
         raise DataError(
             f"{name} has {size:,} bytes, expected {file.size:,}: it is truncated or "
-            f"another file; {_REMEDY}"
+            f"another file; {remedy}"
         )
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != file.sha256:
         raise DataError(
             f"{name} has SHA-256 {found}, expected {file.sha256}: it is damaged or "
-            f"another file; {_REMEDY}"
+            f"another file; {remedy}"
         )
     return path
 
 
-_REMEDY = "remove it and run again, or set HW2_DATA_MIRROR to a good copy"
+_REMOVE = "remove it and run again: what is missing is fetched, where it can be"
+_AGAIN = "run again, or set HW2_DATA_MIRROR to a good copy"
 
 
 def download(url: str, path: Path) -> None:

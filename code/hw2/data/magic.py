@@ -6,6 +6,7 @@ hadron). The label is 0 for g and 1 for h, as in the assignment's example.
 
 import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def _fetch(path: Path) -> None:
             path.open("wb") as target,
         ):
             shutil.copyfileobj(member, target)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise data.DataError(
             f"{UCI} is no archive with a {path.name} in it: {error}"
         ) from None

@@ -3,6 +3,7 @@ unverified.
 """
 
 import hashlib
+import re
 import socket
 import threading
 import urllib.error
@@ -83,6 +84,28 @@ def test_a_bad_file_is_refused_with_its_name_and_left_alone(
         data.locate(make())
     assert str(file) in str(error.value)
     assert file.read_bytes() == content
+
+
+def test_a_file_that_cannot_be_read_is_named(places, monkeypatch):
+    file = places / "data" / "set.bin"
+    file.write_bytes(CONTENT)
+
+    def refuse(*_):
+        raise PermissionError(13, "not allowed")
+
+    monkeypatch.setattr(data, "verify", refuse)
+    with pytest.raises(data.DataError, match=r"set\.bin cannot be read .*not allowed"):
+        data.locate(make())
+
+
+@pytest.mark.parametrize(
+    "mirror", ["http://[bad", "http://host:port", "://x", "nothing://x"]
+)
+def test_a_mirror_that_is_none_is_named(places, monkeypatch, mirror):
+    monkeypatch.setenv("HW2_DATA_MIRROR", mirror)
+    message = f"HW2_DATA_MIRROR={re.escape(mirror)} is no URL that can be used"
+    with pytest.raises(data.DataError, match=message):
+        data.locate(make())
 
 
 def test_a_bad_download_is_refused_and_leaves_nothing(places):
