@@ -74,11 +74,21 @@ def test_without_a_live_result_the_recorded_one_is_marked_as_such(recorded, caps
     assert "RECORDED, not run here: 80.00 +- 1.00%" in capsys.readouterr().out
 
 
+def test_with_another_copy_of_the_data_what_is_outside_is_told(
+    recorded, monkeypatch, capsys
+):
+    recorded(accuracy=[0.79, 0.80, 0.81])
+    monkeypatch.setattr(live, "other_data", True)
+    live.compare("accuracy", 0.3)
+    assert "outside of it: this run has another copy" in capsys.readouterr().out
+    live.compare("accuracy", 0.8)
+    assert "outside" not in capsys.readouterr().out
+
+
 def test_changes_are_paired(recorded):
     recorded(better=[0.80, 0.85], worse=[0.79, 0.83])
-    assert live.change("better", "worse") == (
-        "+1.50 +- 0.71 percentage points (2 seeds)"
-    )
+    told = live.change("better", "worse")
+    assert told == "+1.00, +2.00 percentage points (2 seeds)"
 
 
 # --- epochs ---

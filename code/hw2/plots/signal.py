@@ -6,7 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+MARKERS = "osD^vX"  # lines differ without colours too
 SPARSE = (0, (2, 4))  # dashes that leave room for the line below them
 
 Band = tuple[
@@ -24,7 +26,8 @@ def layers(
     limit = float(np.finfo(np.float32).max)
     for i, (name, (measured, log_predicted)) in enumerate(bands.items()):
         for axes in (left, right):
-            _band(axes, f"C{i}", name, measured, log_predicted, first_layer)
+            drawn = _band(axes, f"C{i}", name, measured, log_predicted, first_layer)
+            drawn.set(marker=MARKERS[i], markersize=4, markevery=(3 * i, 20))
     left.axhline(limit, color="0.4", linewidth=0.8, linestyle=":")
     left.text(50, limit * 3, "largest float32", ha="center", va="bottom", fontsize=8)
     left.set(yscale="log", ylim=(1e-20, 1e46), xlabel="layer", ylabel=ylabel)
@@ -72,15 +75,15 @@ def _band(
     measured: np.ndarray,
     log_predicted: np.ndarray,
     first_layer: int,
-) -> None:
+) -> Line2D:
     """The central 95% of the seeds, their median, and the prediction, as far as floats
-    reach.
+    reach. Returns the line of the median.
     """
     x = np.arange(first_layer, first_layer + measured.shape[1])
     finite = np.isfinite(measured).all(axis=0) & (measured > 0).all(axis=0)
     low, median, high = np.quantile(measured[:, finite], (0.025, 0.5, 0.975), axis=0)
     axes.fill_between(x[finite], low, high, color=color, alpha=0.25, linewidth=0)
-    axes.plot(x[finite], median, color=color, linewidth=2, label=name)
+    (line,) = axes.plot(x[finite], median, color=color, linewidth=2, label=name)
     shown = np.abs(log_predicted) < math.log(np.finfo(np.float32).max)
     axes.plot(
         x[shown],
@@ -89,3 +92,4 @@ def _band(
         linestyle=SPARSE,
         linewidth=0.9,
     )
+    return line
