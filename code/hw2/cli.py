@@ -47,6 +47,7 @@ def verify(only: str, anew: bool = False, survivors: bool = False) -> int:
 
 
 def _verify(only: str, survivors: bool) -> int:
+    """What `verify` prints and returns, where pages and seals can be read."""
     from hw2 import claims, kept
     from hw2.formulas import report
     from hw2.workers import workers
