@@ -222,7 +222,7 @@ def inspect_pdf(pdf: Path) -> int:
     except PyPdfError as error:
         return _fail(f"{pdf} is no PDF ({error}); render the report with `make pdf`")
     for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
+        _fail(fault)
     if not faults:
         print(
             f"{pdf}: all sections there, on the pages that the contents say, all "

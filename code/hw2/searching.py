@@ -263,7 +263,7 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
     )
     if not same_code or study.user_attrs.get("config", config) != config:
         raise SearchError(
-            f"the study {problem.name} in {sqlalchemy.make_url(url)!r} was begun with "
+            f"the study {problem.name} in {storage} was begun with "
             "other code or another space; "
             "give another storage, or remove the study: optuna delete-study "
             f"--study-name {problem.name} --storage URL"

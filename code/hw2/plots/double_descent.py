@@ -154,10 +154,7 @@ def grid(run: Run, noises: Sequence[float]) -> Figure:
     epochs = config.epochs(config.samples[0])
     figure, axes = plt.subplots(1, len(noises), figsize=(5.9, 2.5), sharey=True)
     for panel, noise in zip(axes, noises, strict=True):
-        test, train = (
-            network_curves(run, name, noise)[:, :, 0].mean(axis=0)
-            for name in ("test_error", "train_error")
-        )
+        _, test, train = _means(run, noise)
         shown = panel.pcolormesh(
             config.widths,
             epochs,

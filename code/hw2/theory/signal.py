@@ -326,16 +326,16 @@ def walk_width(trace: signal.Trace) -> float:
 def check_saturation(share: sp.Expr) -> bool:
     formula = sp.lambdify((a, q), share, "scipy")
 
-    def inside(t: float, v: float) -> float:
-        end = math.atanh(t)
-        scale = math.sqrt(2 * math.pi * v)
+    def beyond(end: float) -> float:  # of a standard normal variable, on one side
         found, _ = integrate.quad(
-            lambda u: math.exp(-(u**2) / (2 * v)) / scale, -end, end, epsabs=1e-13
+            lambda u: math.exp(-(u**2) / 2), end, math.inf, epsabs=0, epsrel=1e-11
         )
-        return found
+        return found / math.sqrt(2 * math.pi)
 
     return all(
-        math.isclose(formula(t, v), 1 - inside(t, v), rel_tol=1e-7)
+        math.isclose(
+            formula(t, v), 2 * beyond(math.atanh(t) / math.sqrt(v)), rel_tol=1e-9
+        )
         for t in (0.5, 0.9, 0.99)
         for v in (0.5, 5.0, 50.0, 500.0)
     )
