@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_all_start_methods, get_context
+from threading import Thread
 from typing import Any
 
 MOST = 8  # processes
@@ -56,8 +57,10 @@ def workers(worth: int = 8, soon: bool = False) -> Iterator[Begin]:
             stack.callback(made.shutdown, cancel_futures=True)
             return made
 
-        if soon and count > 1:
-            pool().submit(os.getpid)  # starts them
+        if soon and count > 1:  # a thread, as it waits until all is imported there
+            starting = Thread(target=pool().submit, args=(os.getpid,))
+            starting.start()
+            stack.callback(starting.join)
 
         def begin(
             call: Callable[..., Any], tasks: Sequence[tuple]

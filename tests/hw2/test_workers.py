@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
+import time
 
 import pytest
 
@@ -52,7 +54,27 @@ def test_processes_begin_before_the_first_call_only_where_it_comes_soon(
     monkeypatch.setattr(workers_module, "cores", lambda: 2)
     before = len(multiprocessing.active_children())
     with workers(soon=soon):
+        end = time.monotonic() + (60 if soon else 0)
+        while len(multiprocessing.active_children()) == before:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.1)
         assert (len(multiprocessing.active_children()) > before) == soon
+
+
+@pytest.mark.parametrize("soon", [True, False])
+def test_nobody_waits_for_processes_that_are_to_come_soon(monkeypatch, soon):
+    monkeypatch.setattr(workers_module, "cores", lambda: 2)
+    began = threading.Event()
+
+    class Slow(workers_module.ProcessPoolExecutor):
+        def submit(self, *task):
+            assert began.wait(60)
+            return super().submit(*task)
+
+    monkeypatch.setattr(workers_module, "ProcessPoolExecutor", Slow)
+    with workers(soon=soon):
+        began.set()  # would not be reached
 
 
 def threads(_):

@@ -82,13 +82,13 @@ def overflow_layers(
     layer with an infinite unit.
     """
     torch.manual_seed(seed)
-    x, found = torch.randn(networks, width, 1), torch.zeros(networks, dtype=torch.long)
+    x, found = torch.randn(networks, 1, width), torch.zeros(networks, dtype=torch.long)
     a = torch.empty(
         networks, width, width
     )  # once: new memory for each layer would cost as much as its numbers
     for layer in range(1, depth + 1):
-        x = torch.bmm(a.normal_(), x)
-        found[(found == 0) & ~x.isfinite().all(dim=1).squeeze(1)] = layer
+        x = torch.bmm(x, a.normal_().mT)
+        found[(found == 0) & ~x.isfinite().all(dim=2).squeeze(1)] = layer
         if found.all():
             break
     return found.tolist()
@@ -110,20 +110,19 @@ class ProductStatistics:
 def product_statistics(
     width: int = WIDTH, products: int = 10_000, seed: int = SEED
 ) -> ProductStatistics:
-    """Multiply fresh pairs of an x and an a from N(0, 1), a hundred pairs at a time."""
+    """Multiply fresh pairs of an x and an a from N(0, 1), four pairs at a time, whose
+    numbers fit into a core's cache.
+    """
 
-    def batch(number: int, memory: Tensor) -> Tensor:
+    def batch(number: int, a: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(seed + number)
-        a = memory.normal_(generator=generator)
-        y = (
-            torch.bmm(a, torch.empty(100, width, 1).normal_(generator=generator))
-            .double()
-            .squeeze(2)
-        )
+        a.normal_(generator=generator)
+        x = torch.empty(len(a), 1, width).normal_(generator=generator)
+        y = torch.bmm(x, a.mT).double().squeeze(1)
         return torch.stack([y.mean(dim=1), y.square().mean(dim=1)])
 
     mean, square = torch.cat(
-        _in_threads(batch, range(products // 100), (100, width, width)), dim=1
+        _in_threads(batch, range(products // 4), (4, width, width)), dim=1
     )
     std = square.mean().sqrt().item()
     error = (torch.stack([mean, square]).std(dim=1) / math.sqrt(products)).tolist()
@@ -215,44 +214,39 @@ def _trace(schemes: list[Scheme], seed: int, weights: Tensor) -> tuple[Tensor, T
     (chunk x DEPTH + 1 x schemes).
 
     The weights are drawn into a tensor (DEPTH x chunk x WIDTH x WIDTH), layer by layer,
-    as they are used.
+    as they are used. A signal is a row, one for each scheme: as columns the products
+    would take five times as long.
     """
     chunk = weights.shape[1]
     generator = torch.Generator().manual_seed(seed)
-    x = (
-        torch.empty(chunk, WIDTH, 1)
+    x, g = (
+        torch.empty(chunk, 1, WIDTH)
         .normal_(generator=generator)
-        .repeat(1, 1, len(schemes))
+        .repeat(1, len(schemes), 1)
+        for _ in range(2)
     )
-    g = (
-        torch.empty(chunk, WIDTH, 1)
-        .normal_(generator=generator)
-        .repeat(1, 1, len(schemes))
-    )
-    scale = torch.tensor([scheme.scale for scheme in schemes])
+    scale = torch.tensor([[scheme.scale] for scheme in schemes])
     signal = []
     for a in weights:
         if schemes[0].uniform:
             a.uniform_(-1, 1, generator=generator)
         else:
             a.normal_(generator=generator)
-        u = torch.bmm(a, x) * scale
+        u = torch.bmm(x, a.mT) * scale
         x = torch.stack(
-            [ACTIVATIONS[s.activation][0](u[:, :, i]) for i, s in enumerate(schemes)],
-            dim=2,
+            [ACTIVATIONS[s.activation][0](u[:, i]) for i, s in enumerate(schemes)],
+            dim=1,
         )
         signal.append(x)
-    g = g / g.norm(dim=1, keepdim=True)
-    norms = [
-        g.double().norm(dim=1)
-    ]  # in double: squares of large floats leave the range
+    g = g / g.norm(dim=2, keepdim=True)
+    # in double: squares of large floats leave the range
+    norms = [g.double().norm(dim=2)]
     for a, x in zip(reversed(weights.unbind()), reversed(signal), strict=True):
         slope = torch.stack(
-            [ACTIVATIONS[s.activation][1](x[:, :, i]) for i, s in enumerate(schemes)],
-            dim=2,
+            [ACTIVATIONS[s.activation][1](x[:, i]) for i, s in enumerate(schemes)],
+            dim=1,
         )
-        g = torch.bmm(a.transpose(1, 2), slope * g) * scale
-        norms.append(g.double().norm(dim=1))
-    return torch.stack([x.double().std(dim=1) for x in signal], dim=1), torch.stack(
-        norms[::-1], dim=1
-    )
+        g = torch.bmm(slope * g, a) * scale
+        norms.append(g.double().norm(dim=2))
+    std = [x.double().std(dim=2) for x in signal]
+    return torch.stack(std, dim=1), torch.stack(norms[::-1], dim=1)

@@ -255,11 +255,11 @@ def check_walk(variance: sp.Expr) -> bool:
 @cache
 def _walk(width: int, depth: int, networks: int) -> np.ndarray:
     torch.manual_seed(signal.SEED)
-    x = torch.nn.functional.normalize(torch.randn(networks, width, 1), dim=1)
+    x = torch.nn.functional.normalize(torch.randn(networks, 1, width), dim=2)
     a = torch.empty(networks, width, width)
     for _ in range(depth):
-        x = torch.bmm(a.normal_(), x) / math.sqrt(width)
-    return x.square().sum(dim=1).log().squeeze(1).double().numpy()
+        x = torch.bmm(x, a.normal_().mT) / math.sqrt(width)
+    return x.square().sum(dim=2).log().squeeze(1).double().numpy()
 
 
 @claim(
@@ -297,9 +297,10 @@ def _relu_steps(width: int, layers: int) -> np.ndarray:
     generator, found = torch.Generator().manual_seed(signal.SEED), []
     a = torch.empty(1000, width, width)
     for _ in range(layers // len(a)):
-        x = torch.empty(len(a), width, 1).normal_(generator=generator).relu()
-        y = torch.bmm(a.normal_(0, math.sqrt(2 / width), generator=generator), x).relu()
-        found.append(y.square().sum(dim=1) / x.square().sum(dim=1))
+        x = torch.empty(len(a), 1, width).normal_(generator=generator).relu()
+        a.normal_(0, math.sqrt(2 / width), generator=generator)
+        y = torch.bmm(x, a.mT).relu()
+        found.append(y.square().sum(dim=2) / x.square().sum(dim=2))
     return torch.cat(found).double().flatten().numpy()
 
 
