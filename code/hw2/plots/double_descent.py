@@ -382,7 +382,7 @@ def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
             min(factors) > 1 and max(factors) == factors[0] > factors[-1]
         ),
         "map: the wrong labels cost less in wide networks": bool(
-            test[np.argmax(train[:, -1] <= LEVEL)].max() > test[-1, low:].max()
+            test[np.argmax(train[:, -1] <= LEVEL), -1] > test[-1, low:].max()
         ),
         "epoch: smallest before the wrong labels are fitted": bool(
             train[-1, low] > 0.1

@@ -171,8 +171,8 @@ class Draw:
     label_test: np.ndarray
 
     def noisy(self, noise: float) -> np.ndarray:
-        """The labels to train on, of which the share `noise` is wrong; more noise
-        changes the same labels and more.
+        """The labels to train on, each of which is wrong with the probability `noise`;
+        more noise changes the same labels and more.
         """
         return np.where(self.luck < noise, self.wrong, self.label)
 

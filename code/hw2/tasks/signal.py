@@ -111,7 +111,7 @@ def product_statistics(
     width: int = WIDTH, products: int = 10_000, seed: int = SEED
 ) -> ProductStatistics:
     """Multiply fresh pairs of an x and an a from N(0, 1), four pairs at a time, whose
-    numbers fit into a core's cache.
+    numbers fit into the processor's cache.
     """
 
     def batch(number: int, a: Tensor) -> Tensor:

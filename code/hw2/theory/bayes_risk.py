@@ -423,7 +423,7 @@ def vanishes(expression: sp.Expr | sp.ImmutableMatrix) -> bool:
     "$H_\\mu^{-1} H - I$ as a multiple of $H_\\mu^{-1}$",
     held="for all values",
     method="noncommutative algebra; exact matrices",
-    domain="any $d$; integer $X$, $d$ = 1 to 4",
+    domain="any $d$; integer $X$, $d$ = 1 to 4, $\\mu$ = 3/2",
     claimed=-mu * INVERSE,
     mutants={
         "sign": mu * INVERSE,
@@ -612,7 +612,10 @@ def trace_is(name: str, factors: int, equation: sp.Eq) -> bool:
     "eq-q1-trace-bias",
     "the bias's trace over the eigenvalues",
     held="on instances",
-    method="sympy, symbolic eigenvalues in rotated axes; exact root sums",
+    method=(
+        "sympy, symbolic eigenvalues in rotated axes; exact sums over the roots of the "
+        "characteristic polynomial"
+    ),
     domain="$d$ = 1 to 3; integer $X$, $d$ = 1 to 4",
     claimed=total(TRACE_BIAS, 1 / (lam + mu) ** 2),
     mutants={
@@ -629,7 +632,10 @@ def check_trace_bias(equation: sp.Eq) -> bool:
     "eq-q1-trace-variance",
     "the noise's trace over the eigenvalues",
     held="on instances",
-    method="sympy, symbolic eigenvalues in rotated axes; exact root sums",
+    method=(
+        "sympy, symbolic eigenvalues in rotated axes; exact sums over the roots of the "
+        "characteristic polynomial"
+    ),
     domain="$d$ = 1 to 3; integer $X$, $d$ = 1 to 4",
     claimed=total(TRACE_VARIANCE, lam / (lam + mu) ** 2),
     mutants={
@@ -646,7 +652,10 @@ def check_trace_variance(equation: sp.Eq) -> bool:
     "eq-q1-risk",
     "Bayes risk of ridge regression",
     held="on instances",
-    method="exact moments from the definition; by traces; exact root sums",
+    method=(
+        "exact moments from the definition; by traces; exact sums over the roots of "
+        "the characteristic polynomial"
+    ),
     domain=(
         "integer $X$, full rank or not, $d$ = 1 to 4; $\\mu$ = 3/2 from the "
         "definition, every $\\mu$ by traces"
@@ -846,7 +855,7 @@ MIN_RISK = r"\overline{\mathcal{R}}(w_{\mu^\star})"
     "the smallest Bayes risk",
     held="for all values",
     method="sympy, each summand; trace of the exact posterior covariance",
-    domain="any eigenvalues; integer $X$, $d$ = 1 to 4",
+    domain="any eigenvalues; integer $X$, $d$ = 1 to 4, two pairs of variances",
     claimed=total(MIN_RISK, sigma_eps**2 / (lam + mu_star)),
     mutants={
         "denominator squared": total(MIN_RISK, sigma_eps**2 / (lam + mu_star) ** 2),
@@ -925,7 +934,7 @@ def check_posterior(posterior: tuple[sp.Expr, sp.Expr, sp.Expr]) -> bool:
     "the summand of a zero eigenvalue",
     held="for all values",
     method="sympy; exact moments of the error along null directions of $X$",
-    domain="every $\\mu$; integer $X$, $d$ = 2 to 4",
+    domain="every $\\mu$; integer $X$, $d$ = 2 to 4, $\\mu$ = 3/2",
     claimed=sigma_w**2 / d,
     mutants={"0": sp.Integer(0), "1/d lost": sigma_w**2, "noise": sigma_eps**2 / mu**2},
 )
@@ -946,7 +955,10 @@ SMALL_MU = r"\lim_{\mu \to 0} \overline{\mathcal{R}}(w_\mu)"
     "eq-q1-small-mu",
     "the limit of no regularization, rank $r$",
     held="on instances",
-    method="exact risk of the pseudo-inverse; sympy limits",
+    method=(
+        "exact limit of the risk by traces; exact risk of the pseudo-inverse; sympy "
+        "limit of a summand"
+    ),
     domain="integer $X$, $d$ = 1 to 4, full and deficient rank",
     claimed=total(
         SMALL_MU,
@@ -973,6 +985,8 @@ def check_small_mu(equation: sp.Eq) -> bool:
         bias = noise * x - sp.eye(x.cols)
         risk = sigma_w**2 / x.cols * (bias.T * bias).trace()
         risk += sigma_eps**2 * (noise.T * noise).trace()
+        if not vanishes(sp.limit(sp.cancel(mean_square(x)), mu, 0) - risk):
+            return False
         at = {d: x.cols, r: x.rank()}
         if not vanishes(gap(equation, {SMALL_MU: risk}, at, over_roots(nonzero))):
             return False
@@ -990,7 +1004,7 @@ def pseudo_inverse(x: sp.ImmutableMatrix) -> sp.ImmutableMatrix:
     "the limit of infinite regularization",
     held="for all values",
     method="sympy limit of each summand; risk of $w = 0$",
-    domain="any eigenvalues, any $d$; integer $X$, $d$ = 1 to 4",
+    domain="any eigenvalues, any $d$; $w = 0$ for $d$ = 1 to 4",
     claimed=sigma_w**2,
     mutants={
         "1/d left": sigma_w**2 / d,
@@ -1010,8 +1024,14 @@ def check_large_mu(limit: sp.Expr) -> bool:
     "cor-q1-more-data",
     "at $\\mu^\\star$ one more sample lowers the risk",
     held="on instances",
-    method="the formula's values, sample by sample, and beside $\\mu^\\star$",
-    domain="20 random $X$, $d$ = 4 and 10, $N$ from 1 to 30, three pairs of variances",
+    method=(
+        "the formula's values, sample by sample, never above $\\sigma_w^2$, and at 0.9 "
+        "and 1.1 times $\\mu^\\star$"
+    ),
+    domain=(
+        "20 random $X$, $N$ from 1 to 30; $d$ = 10 with two pairs of variances, "
+        "$d$ = 4 with one"
+    ),
     claimed=MU_STAR,
     mutants={
         "a hundredth of it": MU_STAR / 100,

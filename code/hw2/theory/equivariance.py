@@ -494,7 +494,10 @@ def check_sharp(criterion: Callable[[Scalar], bool]) -> bool:
     "free weights = orbits of pairs of indices",
     held="exhaustively",
     method="exact rank in sympy; networks on random $x$",
-    domain="all subgroups of $S_3$ and $S_4$; each weight changed alone",
+    domain=(
+        "all subgroups of $S_3$ and $S_4$; each weight that shares its orbit changed "
+        "alone"
+    ),
     claimed=orbits,
     mutants={
         "unordered pairs": lambda group, size: classes(

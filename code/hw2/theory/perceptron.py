@@ -48,7 +48,7 @@ def check_parameters(parameters: sp.Expr) -> bool:
     "the loss of averaged probabilities is at most the average of the losses",
     held="for all values",
     method="sympy: arithmetic against geometric mean; and on a grid",
-    domain="two members, all probabilities of the true class; grid of 99 x 99",
+    domain="two members, any positive probabilities; grid of 99 x 99",
     claimed=ENSEMBLE,
     mutants={
         "the other way round": sp.Ge(*ENSEMBLE.args),
@@ -70,4 +70,4 @@ def check_ensemble(inequality: sp.core.relational.Relational) -> bool:
         return False
     holds = sp.lambdify((p_1, p_2), inequality)
     grid = [i / 100 for i in range(1, 100)]
-    return all(holds(a, b) for a, b in itertools.product(grid, grid) if a != b)
+    return all(holds(a, b) for a, b in itertools.product(grid, grid))
