@@ -176,12 +176,39 @@ def test_the_usual_pipelines_second_epoch_and_nothing_but_training_is_counted(
 
 def test_ours_is_judged_by_its_answers_to_the_images_themselves(archive):
     data = imagenette.load(None)
-    found = bench.ours_to_target(data.train, data.test, SMALL)
+    found = bench.ours_to_target(archive, data.test, SMALL)
     for seed, accuracy in enumerate(found["ours_accuracy"]):
         network, _ = imagenette.train(TINY, seed, data.train)
         answers = imagenette.predict(network, data.test.images).argmax(1)
         assert accuracy == (answers == data.test.labels).double().mean().item()
+    for whole, part in zip(
+        found["ours_seconds"], found["ours_decoding_seconds"], strict=True
+    ):
+        assert whole > part > 0
     assert len(found["ours_seconds"]) == SMALL.trainings
+
+
+def test_to_decode_and_to_train_is_counted_and_nothing_else(archive, monkeypatch):
+    clock = [0.0]
+
+    def takes(time, call):
+        def slow(*args, **kwargs):
+            clock[0] += time
+            return call(*args, **kwargs)
+
+        return slow
+
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
+    for module, name, cost in (
+        (dataset, "decode", 1.0),
+        (imagenette, "trainer", 20.0),
+        (bench.training, "fit", 300.0),
+        (imagenette, "accuracy_of", 4000.0),
+    ):
+        monkeypatch.setattr(module, name, takes(cost, getattr(module, name)))
+    found = bench.ours_to_target(archive, imagenette.load(None).test, SMALL)
+    assert found["ours_decoding_seconds"] == [1.0] * SMALL.trainings
+    assert found["ours_seconds"] == [301.0] * SMALL.trainings
 
 
 def test_the_peer_is_judged_on_images_as_it_was_trained_on(archive):
