@@ -563,7 +563,7 @@ def _table(found: Sequence[Verdict]) -> str:
     rows = [
         "| Claim | Statement | Holds, and how it was checked | Tied | Mutants |",
         # the columns' shares of the width
-        f"|:{'-' * 15}|:{'-' * 32}|:{'-' * 44}|:{'-' * 7}|{'-' * 8}:|",
+        f"|:{'-' * 15}|:{'-' * 27}|:{'-' * 50}|:{'-' * 6}|{'-' * 8}:|",
     ]
     for verdict in found:
         item = verdict.claim
