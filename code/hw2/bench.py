@@ -3,9 +3,9 @@ on the machine it finds.
 
 Measured are an epoch of ours; of the *usual pipeline*, which decodes every image anew
 in every epoch and trains torchvision's ResNet-18 with GroupNorm in float32; and of that
-ResNet-18 on our loader. Then the time that ours and the usual pipeline need from the
-archive to an accuracy of 78 % on the test images, without augmentation. Results are in
-`runs/bench/`.
+ResNet-18 on our loader. Then the time that ours and the usual pipeline need to an
+accuracy of 78 % on the test images, without augmentation, to decode images included.
+Results are in `runs/bench/`.
 """
 
 import re
@@ -32,6 +32,13 @@ from hw2.runs import Run, RunError
 from hw2.tasks import imagenette
 
 FULL = replace(imagenette.PLAIN, sides=(SIDE,))  # all epochs at full resolution
+# the notebook's recipe made quicker: where the images are largest there are fewer
+# channels and no residual block, which take a quarter of the time and add little
+# accuracy, and larger batches need fewer steps; it has nearly two points to spare above
+# 78 % on the validation images
+TO_TARGET = replace(
+    imagenette.FAST, widths=(24, 64, 128, 256), blocks=(0, 1, 1, 1), batch_size=96
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Settings:
     """
 
     ours: imagenette.Config = FULL  # whose epoch is timed
-    fast: imagenette.Config = imagenette.QUICK  # trained to the target
+    fast: imagenette.Config = TO_TARGET  # trained to the target
     target: float = 0.78  # test accuracy
     trainings: int = 3  # of ours to the target, with seeds 0, 1, ...
     # the usual pipeline is stopped after so many times the seconds that ours needed
@@ -170,9 +177,9 @@ def operations(config: imagenette.Config) -> int:
 def ours_to_target(
     archive: Path, test: Images, settings: Settings
 ) -> dict[str, list[float]]:
-    """Seconds and test accuracy of some whole trainings of ours, each from the archive
-    on. What is counted is to decode the training images, of which the seconds are given
-    by themselves too, and to train, and all of it is.
+    """Seconds and test accuracy of some whole trainings of ours. Counted is to decode
+    the training images, of which the seconds are given by themselves too, and all
+    epochs; not to build the network and, on a GPU, to compile it.
     """
     names = ("ours_seconds", "ours_decoding_seconds", "ours_accuracy")
     found: dict[str, list[float]] = {name: [] for name in names}

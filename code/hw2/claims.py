@@ -34,8 +34,9 @@ Check = Callable[[Any], bool]
 # claims on simulations that the report shows as well: in its process they are computed
 # once for both
 SHARED = ("eq-t1-std", "tbl-t1-schemes")
-# for what a claim is checked: with symbols; in all cases of the sizes named; in some
-# cases; on random draws, with an error bar. Of several checks it is the strongest.
+# for what a claim is checked: with symbols; in all cases of the sizes and kinds named;
+# in some cases; on random draws, with an error bar. Of several checks of the statement
+# itself it is the strongest.
 Held = Literal["for all values", "exhaustively", "on instances", "by simulation"]
 
 

@@ -189,11 +189,12 @@ def test_ours_is_judged_by_its_answers_to_the_images_themselves(archive):
 
 
 def test_to_decode_and_to_train_is_counted_and_nothing_else(archive, monkeypatch):
-    clock = [0.0]
+    clock, decoded = [0.0], []
 
     def takes(time, call):
         def slow(*args, **kwargs):
             clock[0] += time
+            decoded.append(kwargs.get("parts"))
             return call(*args, **kwargs)
 
         return slow
@@ -207,6 +208,7 @@ def test_to_decode_and_to_train_is_counted_and_nothing_else(archive, monkeypatch
     ):
         monkeypatch.setattr(module, name, takes(cost, getattr(module, name)))
     found = bench.ours_to_target(archive, imagenette.load(None).test, SMALL)
+    assert [parts for parts in decoded if parts] == [["train"]] * SMALL.trainings
     assert found["ours_decoding_seconds"] == [1.0] * SMALL.trainings
     assert found["ours_seconds"] == [301.0] * SMALL.trainings
 

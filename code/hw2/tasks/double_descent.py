@@ -82,7 +82,7 @@ class FeaturesConfig:
             12.0,
         ),
     )  # p / samples, and as far as there are samples n / features
-    noise: tuple[float, ...] = NOISE  # share of training labels that are wrong
+    noise: tuple[float, ...] = NOISE  # chance that a training label is wrong
     mus: tuple[float, ...] = tuple(
         np.logspace(-2, 4, 25).round(6).tolist()
     )  # ridge parameters to choose from
@@ -104,8 +104,8 @@ class FeaturesConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Networks of every width, trained on every number of samples, each for the same
-    number of steps.
+    """Networks of every width, trained on every number of samples, each for nearly the
+    same number of steps.
     """
 
     widths: tuple[int, ...] = (

@@ -151,7 +151,10 @@ def check_growth(std: sp.Expr) -> bool:
         "sympy: the growth above reaches $F$ there; Monte Carlo, mean of the first "
         "infinite unit's layer from 0.2 before it to 0.8 after it"
     ),
-    domain="any $n$ and $F$; 32 networks each of width 64, 128, 256, 512",
+    domain=(
+        "formula: any $n$ and $F$; simulation: 32 networks each of width 64, 128, 256, "
+        "512"
+    ),
     claimed=sp.log(F) / sp.log(sp.sqrt(n)),
     mutants={
         "variance for standard deviation": sp.log(F) / sp.log(n),
@@ -233,7 +236,7 @@ def check_std(std: sp.Expr) -> bool:
     "variance of $\\log(|x_\\ell|^2 / |x_0|^2)$ for normalized linear layers",
     held="on instances",
     method="quadrature; Monte Carlo within 4 standard errors",
-    domain=("one layer of width 2, 10, 64, 512; width 32, 10 layers, 20,000 networks"),
+    domain="one layer of width 2, 10, 64, 512; width 32, 10 layers, 20,000 networks",
     claimed=WALK,
     mutants={
         "one layer's variance twice": 2 * layer * sp.polygamma(1, n / 2),
@@ -554,7 +557,7 @@ def follows(scheme: signal.Scheme, field: MeanField) -> bool:
     variance = (1 / 3 if scheme.uniform else 1) * scheme.scale**2  # of a weight
     gain = signal.WIDTH * variance
     return (
-        np.allclose(field.variance, gain * np.array([1.0, *square[:-1]]))
+        np.allclose(field.variance, gain * np.array([1.0, *square[:-1]]), atol=0)
         and np.allclose(field.log_std, np.log(square - mean**2) / 2)
         and np.allclose(-np.diff(field.log_gradient), np.log(gain * slope) / 2)
         and field.log_gradient[-1] == 0

@@ -78,6 +78,21 @@ def test_product_statistics_of_a_small_width():
     assert found == again
 
 
+def test_every_product_that_is_counted_has_fresh_numbers(monkeypatch):
+    drawn, original = [], signal._in_threads
+
+    def watched(call, numbers, shape):
+        parts = original(call, numbers, shape)
+        drawn.append({tuple(part.tolist()) for part in parts})
+        return parts
+
+    monkeypatch.setattr(signal, "_in_threads", watched)
+    found = signal.product_statistics.__wrapped__(width=4, products=7)
+    assert len(drawn[0]) == 7
+    means = np.array([mean for mean, _ in drawn[0]])
+    assert found.mean_error == pytest.approx(means.std(ddof=1) / math.sqrt(7))
+
+
 def test_the_study_draws_the_same_again(monkeypatch):
     monkeypatch.setattr(signal, "WIDTH", 32)
     monkeypatch.setattr(signal, "DEPTH", 6)

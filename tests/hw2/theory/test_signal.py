@@ -1,12 +1,14 @@
 """Mean-field theory against closed forms and against an independent quadrature."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from hw2 import claims
 from hw2.tasks import signal
 from hw2.theory import signal as theory
 
@@ -40,6 +42,30 @@ def test_a_prediction_outside_the_band_is_noticed():
     late = theory.MeanField(np.array([0.0] * 9 + [0.5]), np.zeros(11), np.ones(10))
     assert theory.inside_band(trace, good)
     assert not theory.inside_band(trace, late)
+
+
+def test_networks_alone_refute_wrong_schemes_but_not_small_changes_of_one():
+    measured = signal.study.__wrapped__(seeds=16)
+    claim = claims.registry()["tbl-t1-schemes"]
+
+    def inside(predicted):
+        return all(
+            theory.inside_band(measured[name], predicted[name]) for name in measured
+        )
+
+    assert inside(claim.claimed)
+    passing = [name for name, predicted in claim.mutants.items() if inside(predicted)]
+    assert passing == ["3% off per layer"]  # `follows` refutes it
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_prediction_has_to_follow_its_recursion_in_every_layer(name):
+    field = theory.predictions()[name]
+    assert theory.follows(SCHEMES[name], field)
+    for layer in (0, 60, 99):
+        variance = field.variance.copy()
+        variance[layer] *= 1.001
+        assert not theory.follows(SCHEMES[name], replace(field, variance=variance))
 
 
 def test_from_the_first_infinite_unit_to_nothing_but_nan():
