@@ -3,9 +3,9 @@ on the machine it finds.
 
 Measured are an epoch of ours; of the *usual pipeline*, which decodes every image anew
 in every epoch and trains torchvision's ResNet-18 with GroupNorm in float32; and of that
-ResNet-18 on our loader. Then the time that ours and the usual pipeline need to an
-accuracy of 78 % on the test images, without augmentation, to decode images included.
-Results are in `runs/bench/`.
+ResNet-18 on our loader. Then the time, decoding included, that ours and the usual
+pipeline need to an accuracy of 78 % on the test images, without augmentation. Results
+are in `runs/bench/`.
 """
 
 import re

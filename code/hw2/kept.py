@@ -3,9 +3,8 @@
 A result is found again under a digest of all that it depends on: the function's module
 and all modules of this package that it imports, as they were read when the function was
 defined, with the files beside them that they name, its arguments, and the versions of
-what computes. An entry holds JSON and NumPy
-arrays: nothing is unpickled, and it makes objects of those dataclasses only that the
-function's annotation names.
+what computes. An entry holds JSON and NumPy arrays: nothing is unpickled, and it makes
+objects of those dataclasses only that the function's annotation names.
 
 `HW2_KEEP` names another folder, or turns this off: `HW2_KEEP=0`.
 """

@@ -700,7 +700,7 @@ def check_bound(relation: sp.core.relational.Relational) -> bool:
 def _zero_for_all_teachers(difference: sp.Expr) -> bool:
     """Whether it is zero for teachers with neurons, and for the one without."""
     return all(
-        sp.simplify(sp.expand_log(difference.subs(d1s, neurons), force=True)) == 0
+        sp.simplify(sp.expand_log(difference.subs(d1s, neurons))) == 0
         for neurons in (d1s, 0)
     )
 

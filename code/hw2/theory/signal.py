@@ -64,6 +64,11 @@ class MeanField:
     variance: np.ndarray
 
 
+def layer_gain(scheme: signal.Scheme, width: int = signal.WIDTH) -> float:
+    """n Var(W) of a scheme."""
+    return width * scheme.scale**2 * (1 / 3 if scheme.uniform else 1)
+
+
 @cache
 def mean_field(
     scheme: signal.Scheme, width: int = signal.WIDTH, depth: int = signal.DEPTH
@@ -72,7 +77,7 @@ def mean_field(
     back from the last layer.
     """
     phi, slope = ACTIVATIONS[scheme.activation]
-    gain = width * scheme.scale**2 * (1 / 3 if scheme.uniform else 1)  # n Var(W)
+    gain = layer_gain(scheme, width)
     square, log_std, log_chi, variance = 1.0, [], [], []
     for _ in range(depth):
         variance.append(gain * square)
@@ -554,8 +559,7 @@ def follows(scheme: signal.Scheme, field: MeanField) -> bool:
     mean, square, slope = np.transpose(
         [_layer(scheme.activation, float(v)) for v in field.variance]
     )
-    variance = (1 / 3 if scheme.uniform else 1) * scheme.scale**2  # of a weight
-    gain = signal.WIDTH * variance
+    gain = layer_gain(scheme)
     return (
         np.allclose(field.variance, gain * np.array([1.0, *square[:-1]]), atol=0)
         and np.allclose(field.log_std, np.log(square - mean**2) / 2)
