@@ -227,7 +227,7 @@ def inspect_pdf(pdf: Path) -> int:
         print(
             f"{pdf}: all sections there, on the pages that the contents say, all "
             "references resolved, all labels there once and referred to, no caption "
-            "twice, no drawing as pixels"
+            "twice, no drawing as pixels, nothing in the right margin"
         )
     return 1 if faults else 0
 

@@ -1,6 +1,6 @@
 """What a finished PDF must show: all sections, contents with their pages, no open
-reference, no caption twice, figures as vectors; and of its sources, that each label is
-there once and referred to.
+reference, no caption twice, figures as vectors, nothing in the margin; and of its
+sources, that each label is there once and referred to.
 """
 
 import re
@@ -8,6 +8,7 @@ from collections import Counter
 from itertools import product
 from pathlib import Path
 
+import pypdfium2
 from PIL import Image
 from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
@@ -19,6 +20,8 @@ from qmdpdf.source import Line, expand
 HEADING = re.compile(r"^#{1,3} (.+?)\s*(\{.*\})?\s*$")
 REFERENCE = re.compile(r"@((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
 LABEL = re.compile(r"(?:\{#|label:\s*)((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
+TICK = "✓"  # beside the number of a checked equation
+HANGING = 5.0  # points: punctuation hangs by 1.2, the frame around code by 3
 CAPTION = re.compile(r"^(?:Figure|Table)\s+\d+(?=:)", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+\.(?:png|jpe?g))\)", re.IGNORECASE)
 
@@ -44,6 +47,7 @@ def faults(pdf: Path, report: Path = REPORT) -> list[str]:
             *wrong_contents(reader, texts),
             *repeated_captions(texts),
             *rasters(reader, pictures(lines)),
+            *overfull(pdf),
         )
     ]
     return found + repeated_labels(lines) + unreferenced(lines)
@@ -117,6 +121,37 @@ def rasters(reader: PdfReader, expected: set[tuple[int, int]]) -> list[str]:
                     "pixels; what is drawn has to be vectors (fig-format: pdf)"
                 )
     return found
+
+
+def overfull(pdf: Path) -> list[str]:
+    """A message for each piece of text, figure or frame that juts out into the right
+    margin, which is taken to be as wide as the left one, where most lines begin.
+
+    LaTeX says it of each line (overfull box), but not every renderer keeps its words.
+    """
+    drawn = {pypdfium2.raw.FPDF_PAGEOBJ_FORM, pypdfium2.raw.FPDF_PAGEOBJ_IMAGE}
+    begins: Counter[int] = Counter()
+    ends = []  # on a page of a width; the right end and what ends there
+    with pypdfium2.PdfDocument(pdf) as document:
+        for number, page in enumerate(document, 1):
+            text = page.get_textpage()
+            boxes = [text.get_rect(i) for i in range(text.count_rects())]
+            begins.update(round(left) for left, *_ in boxes)
+            what = [text.get_text_bounded(*box).strip() for box in boxes]
+            for item in page.get_objects(max_depth=1):
+                if item.type in drawn:
+                    boxes.append(item.get_bounds())
+                    what.append("a figure")
+            for box, name in zip(boxes, what, strict=True):
+                if name != TICK:
+                    ends.append((number, page.get_width(), box[2], name))
+    margin = begins.most_common(1)[0][0] if begins else 0
+    return [
+        f"{name!r} on page {number} juts out {end - width + margin:.0f} points into "
+        "the right margin; shorten it or let it break"
+        for number, width, end, name in ends
+        if end > width - margin + HANGING
+    ]
 
 
 def headings(lines: list[Line]) -> list[Line]:

@@ -86,7 +86,8 @@ def test_figures_are_mentioned_in_their_order(tmp_path):
 
 
 DOCUMENT = r"""\documentclass{scrartcl}
-\usepackage{graphicx,hyperref}
+\usepackage{graphicx,hyperref,amssymb}
+\newcommand{\verified}{$\checkmark$}
 \begin{document}
 \tableofcontents
 \section{The first part}
@@ -105,6 +106,8 @@ def drawn(tmp_path):
     axes.imshow([[0, 1], [1, 0]])  # pixels inside a drawing
     figure.savefig(tmp_path / "figure.pdf")
     figure.savefig(tmp_path / "figure.png", dpi=50)
+    figure.set_size_inches(8, 1)
+    figure.savefig(tmp_path / "wide.pdf")
     plt.close(figure)
 
     def make(name, image="figure.pdf", text="", runs=1):
@@ -133,6 +136,11 @@ def test_what_a_renderer_spoils_is_found(drawn, tmp_path):
     assert found(drawn("twice", text=r"\par Figure 1: Drawn.")) == [
         "the caption of Figure 1 is printed 2 times"
     ]
+    (fault,) = found(drawn("line", text=r"\par " + 75 * r"\mbox{m}"))
+    assert re.match(r"'m{75}' on page 2 juts out \d+ points into the right", fault)
+    (fault,) = found(drawn("figure", image="wide.pdf"))
+    assert re.match(r"'a figure' on page 2 juts out \d+ points", fault)
+    assert found(drawn("tick", text=r"\par\hfill\rlap{\ \verified}", runs=2)) == []
     raster = drawn("raster", image="figure.png")
     (fault,) = found(raster)
     assert fault.startswith("a figure on page 2 is an image of 100 x 50 pixels")
