@@ -758,6 +758,8 @@ AUGMENTED = replace(
     dropout=0.2,
     branch_dropout=0.0,
 )
+# what AUGMENTED's transforms change by themselves, and its regularization
+UNTRANSFORMED = replace(AUGMENTED, augmentation=())
 LONG = replace(AUGMENTED, epochs=60)
 # the notebook's; of 5, 6 and 9 such epochs 6 were the fewest with two points to spare
 # above 78 % on the validation images
@@ -1209,6 +1211,7 @@ EXPERIMENTS = {
     "constant": final(CONSTANT),
     "plain": final(PLAIN),
     "augmented": final(AUGMENTED),
+    "untransformed": final(UNTRANSFORMED),
     "transforms": transforms(AUGMENTED),
     "long": final(LONG, mirrored=True),
     # what LONG's epochs are worth without augmentation
