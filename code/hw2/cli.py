@@ -392,7 +392,7 @@ def _reproduced(key: str, run: "runs.Run", width: int) -> list[str]:
     for item in experiments.repeat(key, experiments.REPEATED / key):
         told = (
             f"{item.number} of the first seed: recorded {item.recorded:.5f}, again "
-            f"{item.again:.5f}, may differ by {item.band:.5f}"
+            f"{item.again:.5f}, expected {item.low:.5f} to {item.high:.5f}"
         )
         print(f"{'':{width + 3}}{GOOD if item.holds else BAD} {told}", flush=True)
         if not item.holds:

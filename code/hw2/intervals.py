@@ -45,6 +45,16 @@ def interval(
     return Interval(mean, mean - half, mean + half)
 
 
+def unpaired(values: Sequence[float], base: Sequence[float]) -> Interval:
+    """Welch's 95 % interval for the change of the mean between two samples that have
+    nothing to pair.
+    """
+    found = stats.ttest_ind(values, base, equal_var=False).confidence_interval()
+    return Interval(
+        float(np.mean(values) - np.mean(base)), float(found.low), float(found.high)
+    )
+
+
 def difference(value: Mapping[str, Any], base: Mapping[str, Any]) -> Interval:
     """Change of one number of a run's summary against another, paired over seeds or
     folds, with its interval.

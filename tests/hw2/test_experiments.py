@@ -819,15 +819,38 @@ def test_one_seed_is_trained_again(toy, recorded, monkeypatch, capsys):
         once=lambda folder: replace(once(folder), answers=broken),
     )
     monkeypatch.setitem(toy.EXPERIMENTS, "one", worse)
+    monkeypatch.setattr("hw2.live.CHANCE", 0.01)  # two seeds alone say little
     assert main(["audit", "--reproduce", "toy/one"]) == 1
     assert "again 0.00000" in capsys.readouterr().err
 
 
-def test_the_band_of_a_repeated_training_knows_how_few_seeds_there_are():
-    few, many = (experiments._band(0.004, seeds) for seeds in (2, 5))
-    assert many == pytest.approx(0.004 * 2**0.5 * 4.604, rel=1e-3)  # a table's quantile
-    assert few > 10 * many
-    assert experiments._band(0.0, 5) == experiments.LEAST
+def test_the_band_of_a_repeated_training_pools_what_is_alike_where_seeds_are_few(
+    toy, recorded, monkeypatch
+):
+    def run(*values, **others):
+        found = {"test_accuracy": list(values), **others}
+        summary = {name: runs.over_seeds(seeds) for name, seeds in found.items()}
+        return replace(recorded, summary=summary)
+
+    def half(run):
+        low, high = experiments._band(run, "test_accuracy")
+        mean = run.summary["test_accuracy"]["mean"]
+        assert (low + high) / 2 == pytest.approx(mean)
+        return (high - low) / 2
+
+    five, two = run(0.80, 0.81, 0.82, 0.81, 0.80), run(0.80, 0.81)
+    quantile = 8.610  # a table's, for a chance of 0.001 and 4 degrees of freedom
+    spread = five.summary["test_accuracy"]["std"]
+    assert half(five) == pytest.approx(quantile * spread * 1.2**0.5, rel=1e-3)
+    assert half(run(*5 * [0.5])) == pytest.approx(experiments.LEAST)
+
+    monkeypatch.setattr(experiments, "registry", lambda _: {"toy/one": 0})
+    monkeypatch.setattr(experiments, "get", lambda *_: two)
+    assert half(two) > 3  # a single degree of freedom says nothing
+    alike = run(0.80, 0.81, **{"noise_0.05": [0.1, 0.9]}, mirrored=[0.70, 0.71, 0.72])
+    monkeypatch.setattr(experiments, "get", lambda *_: alike)
+    quantile, spread = 12.924, (2 * 0.005**2 + 2 * 0.01**2) / 3  # 3 degrees
+    assert half(two) == pytest.approx(quantile * (spread * 1.5) ** 0.5, rel=1e-3)
 
 
 def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):

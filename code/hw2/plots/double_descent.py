@@ -325,6 +325,19 @@ def plateaus(run: Run, noise: float) -> tuple[list[int], list[int]]:
     )
 
 
+def rise(run: Run, noise: float) -> list[tuple[int, float]]:
+    """Width and mean test error, at the end, of the peak's left minimum and of the
+    peak. Raises ValueError where there is no peak.
+    """
+    config, test, _ = _means(run, noise)
+    error = test[:, -1]
+    if (top := peak(config.widths, error)) is None:
+        raise ValueError(f"with {noise:.0%} wrong labels the mean has no peak")
+    highest = config.widths.index(int(top))
+    lowest = int(error[:highest].argmin())
+    return [(config.widths[i], float(error[i])) for i in (lowest, highest)]
+
+
 def valley(run: Run, noise: float) -> list[float]:
     """By which factor the critical epoch is later than that of the smallest mean test
     error, for each width that fits.
@@ -374,6 +387,8 @@ def described(features: Run, widths: Run, samples: Run) -> dict[str, bool]:
         "width: the critical point is in the plateau": bool(
             wide[0] < (critical_point(x, train[:, -1]) or 0) < wide[-1]
         ),
+        "width: the peak is left of the critical point": top is not None
+        and top < (critical_point(x, train[:, -1]) or 0),
         "width: the mean has no peak with a tenth wrong": not plateaus(widths, 0.1)[0],
         "epoch: the plateau begins where the loss is fitted": bool(
             abs(late[0] / (critical_point(times, loss) or np.inf) - 1) < 0.15
