@@ -9,17 +9,22 @@ source.
 import hashlib
 import http.client
 import os
+import socket
+import string
 import tempfile
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from torch.hub import download_url_to_file
 
 from hw2.paths import ROOT
 
 SCHEMES = ("http", "https", "ftp", "file")  # of a mirror
+SILENCE = 60  # seconds after which a server that sends nothing is given up
 
 
 class DataError(Exception):
@@ -77,7 +82,9 @@ def locate(file: DataFile) -> Path:
             ) from None
     attempts: list[tuple[str, Callable[[Path], None]]] = [(file.source, file.fetch)]
     if "://" in mirror:
-        url = f"{mirror.rstrip('/')}/{file.name}"
+        url = urllib.parse.quote(
+            f"{mirror.rstrip('/')}/{file.name}", string.punctuation
+        )
         attempts.insert(0, (url, lambda path: download(url, path)))
     try:
         here.parent.mkdir(parents=True, exist_ok=True)
@@ -87,12 +94,16 @@ def locate(file: DataFile) -> Path:
             f"{file.name} is not in {here.parent}, and nothing can be written there "
             f"({error}); set HW2_DATA to a folder of yours, or put the file there"
         ) from None
-    failures = []
+    failures: list[str] = []
     with scratch as inside:
         path = Path(inside) / file.name
         for source, fetch in attempts:
             try:
-                fetch(path)
+                with _given_up():
+                    fetch(path)
+            except NotAtHandError as error:
+                error.args = ("\n  ".join([str(error), *failures]),)
+                raise
             except http.client.HTTPException as error:  # no OSError, unlike URLError
                 failures.append(f"{source}: the download was cut, try again: {error!r}")
                 continue
@@ -107,6 +118,19 @@ def locate(file: DataFile) -> Path:
         "or set HW2_DATA_MIRROR to a folder or URL that has it. Tried:\n  "
         + "\n  ".join(failures)
     )
+
+
+@contextmanager
+def _given_up() -> Iterator[None]:
+    """Downloads end with an error where nothing comes any more; torch's have no limit
+    of their own.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _usable(mirror: str) -> bool:
@@ -136,6 +160,17 @@ def verify(path: Path, file: DataFile, source: str = "") -> Path:
             f"another file; {remedy}"
         )
     return path
+
+
+def verify_rows(name: str, parts: Sequence[np.ndarray], sha256: str) -> None:
+    """Raises DataError for parts, arrays of row numbers, with another SHA-256."""
+    content = b"".join(np.asarray(part, dtype="<i8").tobytes() for part in parts)
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise DataError(
+            f"the rows of {name} are split otherwise than those of the recorded runs "
+            f"(SHA-256 {found}, expected {sha256}): the code was changed, or this "
+            "version of scikit-learn draws others than that of requirements.lock"
+        )
 
 
 _REMOVE = "remove it and run again: what is missing is fetched, where it can be"

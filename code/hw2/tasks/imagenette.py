@@ -884,22 +884,22 @@ def of_seed(weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
     }
 
 
-def harden(
+def on_all(
+    config: Config,
     checkpoints: Path,
-    base: Mapping[str, Tensor],
-    seeds: Sequence[int] | None = None,
-    config: Config = NOISY,
+    base: Mapping[str, Tensor] | None = None,
+    seeds: Sequence[int] = SEEDS,
 ) -> Result:
-    """Train the recorded networks further, on all training images: curves of that, and
-    the answers to the test images after it.
+    """Train networks on all training images, from the recorded weights of `base` if
+    there are such: curves of that, and the answers to the test images after it.
     """
-    data, seeds = load(training.pick_device()), seeds or SEEDS
+    data = load(training.pick_device())
     curves: Curves = {}
     weights: dict[str, Tensor] = {}
     for seed in seeds:
-        start = {name: value.float() for name, value in of_seed(base, seed).items()}
+        start = {n: value.float() for n, value in of_seed(base or {}, seed).items()}
         network, found = train(
-            config, seed, data.train, checkpoints=checkpoints, start=start
+            config, seed, data.train, checkpoints=checkpoints, start=start or None
         )
         for name, curve in found.items():
             curves.setdefault(name, []).append(curve)
@@ -909,6 +909,25 @@ def harden(
     device = data.train.images.device
     return Result(
         asdict(config), list(seeds), curves, {}, weights, device, answers, data.archive
+    )
+
+
+def answered(config: Config, base: str = "") -> Experiment:
+    """The experiment of networks that are trained on all training images, from the
+    recorded weights of `base` if it is named, and answer to the test images.
+    """
+    train = partial(on_all, config)
+    return Experiment(
+        config=asdict(config),
+        data=imagenette.FILE,
+        train=train,
+        canary=canary,
+        evaluate=evaluate_final,
+        score=score_final,
+        once=partial(train, seeds=SEEDS[:1]),
+        copies=(imagenette.OFFICIAL,),
+        seeds=SEEDS,
+        base=base,
     )
 
 
@@ -930,6 +949,7 @@ def evaluate_final(
     test, labels = data.test, data.test.labels.cpu()
     network = Network(from_record(config), data.train.images[:1]).to(test.images.device)
     found = {"labels": labels.byte()}
+    encoded = draws is None and data.archive == imagenette.FILE and imagenette.at_hand()
     seeds = sorted({int(name.split(".")[1]) for name in weights if "network." in name})
     for seed in tqdm(seeds, "evaluating", unit="network", disable=None):
         network.load_state_dict(of_seed(weights, seed))
@@ -943,7 +963,7 @@ def evaluate_final(
         for level, draw in noises(draws):
             right = right_in_noise(network, test, level, draw)
             mine[f"noise.{level:g}.{draw}{BITS}"] = pack(right)
-        if draws is None and data.archive == imagenette.FILE:
+        if encoded:
             mine |= right_when_encoded(network, labels)
         found |= {f"{seed}.{name}": value for name, value in mine.items()}
         if seed == SEEDS[0]:
@@ -1211,7 +1231,8 @@ EXPERIMENTS = {
     "constant": final(CONSTANT),
     "plain": final(PLAIN),
     "augmented": final(AUGMENTED),
-    "untransformed": final(UNTRANSFORMED),
+    # its curves on a part of the training images are those of "transforms"
+    "untransformed": answered(UNTRANSFORMED),
     "transforms": transforms(AUGMENTED),
     "long": final(LONG, mirrored=True),
     # what LONG's epochs are worth without augmentation
@@ -1219,16 +1240,5 @@ EXPERIMENTS = {
         {"without augmentation": replace(PLAIN, epochs=LONG.epochs)},
         ["without augmentation"],
     ),
-    "noise": Experiment(
-        asdict(NOISY),
-        imagenette.FILE,
-        harden,
-        canary,
-        evaluate_final,
-        score_final,
-        partial(harden, seeds=SEEDS[:1]),
-        (imagenette.OFFICIAL,),
-        SEEDS,
-        "imagenette/augmented",
-    ),
+    "noise": answered(NOISY, base="imagenette/augmented"),
 }

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -348,11 +349,11 @@ def test_the_cache_of_another_archive_is_not_taken(publish):
 def test_an_interrupted_decoding_leaves_nothing(monkeypatch, places, publish):
     publish(pack(images()))
 
-    def interrupt(tensors, file, note):
-        file.write_bytes(b"half of it")
+    def interrupt(scratch, file):
+        assert scratch.stat().st_size
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(imagenette, "save_file", interrupt)
+    monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         imagenette.load()
     assert list((places / "data").iterdir()) == []

@@ -711,6 +711,7 @@ def small(monkeypatch):
     data = Imagenette(shapes(100), shapes(40, seed=1), imagenette.imagenette.FILE, "")
     monkeypatch.setattr(imagenette.imagenette, "load", lambda: data)
     monkeypatch.setattr(imagenette.imagenette, "encoded", coarse)
+    monkeypatch.setattr(imagenette.imagenette, "at_hand", lambda: True)
     monkeypatch.setattr(imagenette, "SEEDS", [1, 2])
     monkeypatch.setattr(imagenette, "MISTAKES", 4)
     monkeypatch.setattr(imagenette, "DRAWS", 2)
@@ -820,14 +821,14 @@ def test_mirror_images_are_heard_where_asked(small, tmp_path):
 def test_networks_are_trained_further_from_their_recorded_weights(small, tmp_path):
     base = imagenette.final(TINY).train(tmp_path / "base")
     still = replace(TINY, epochs=3, learning_rate=1e-9, weight_decay=0.0)
-    same = imagenette.harden(tmp_path, base.weights, config=still)
+    same = imagenette.on_all(still, tmp_path, base.weights, [1, 2])
     for name in ("1.classes", "2.classes"):
         assert torch.equal(same.answers[name], base.answers[name])
     assert same.weights.keys() == base.weights.keys()
     again, _ = imagenette.evaluate_final(asdict(still), same.weights, 0)
     assert again.keys() <= same.weights.keys() | same.answers.keys()
     noisy = replace(TINY, augmentation=("noise",))
-    result = imagenette.harden(tmp_path, base.weights, config=noisy)
+    result = imagenette.on_all(noisy, tmp_path, base.weights, [1, 2])
     assert result.config == asdict(noisy)
     assert {len(curve) for curve in result.curves["train_loss"]} == {TINY.epochs}
     assert not any("validation" in name for name in result.curves)
@@ -835,7 +836,9 @@ def test_networks_are_trained_further_from_their_recorded_weights(small, tmp_pat
     assert not torch.equal(result.weights[name], base.weights[name])
     summary, _ = imagenette.score_final(asdict(noisy), result.curves, result.answers)
     assert len(summary["noise_0.05"]) == 2
-    alone = imagenette.harden(tmp_path / "b", base.weights, [1], noisy)
+    anew = imagenette.on_all(TINY, tmp_path / "c", seeds=[1])
+    assert torch.equal(anew.weights[name], base.weights[name])
+    alone = imagenette.on_all(noisy, tmp_path / "b", base.weights, [1])
     assert torch.equal(alone.weights[name], result.weights[name])
 
 
