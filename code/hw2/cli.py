@@ -241,7 +241,7 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
     from hw2.data import DataError
     from hw2.runs import RunError
     from hw2.searching import SearchError
-    from hw2.training import TrainingError
+    from hw2.training import TrainingError, world_size
 
     try:
         keys = experiments.select(parts)
@@ -263,8 +263,12 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
                 continue
             print(f"{key}: training, {reason}", flush=True)
             found = experiments.record(key, fresh=force)
+        except BrokenPipeError:
+            raise
         except (DataError, RunError, SearchError, TrainingError, OSError) as error:
             status = _fail(f"{key}: {error}")
+            if world_size() > 1:  # the other processes wait for this one
+                break
             continue
         results = [
             f"{name} {100 * value['mean']:.2f} ± {100 * value['std']:.2f} %"
@@ -305,7 +309,7 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
             print(f"- {key:<{width}} not audited, its data is not at hand", flush=True)
             absent.append(f"{key} is not audited: {error}")
             continue
-        except (DataError, runs.RunError) as error:
+        except (DataError, TrainingError, runs.RunError, OSError) as error:
             print(f"{BAD} {key:<{width}} refused", flush=True)
             faults.append(f"{key}: {error}")
             continue
@@ -539,7 +543,8 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--force",
         action="store_true",
-        help="train also what is good, and from the start",
+        help="train also what is good, and from the start (but for the trials of a "
+        "search, which stay in its study)",
     )
     command.add_argument(
         "--adopt",

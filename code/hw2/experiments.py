@@ -20,6 +20,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 from torch import distributed
 
@@ -165,7 +166,7 @@ def get(task: str, name: str) -> Run:
         lambda: _canary(experiment, config),
         list[float],
     )
-    runs.check_canary(run, lambda _: canary)
+    runs.check_canary(run, canary)
     return _scored(experiment, run, runs.load_answers(run))
 
 
@@ -463,20 +464,22 @@ def _missing(old: Config, new: Config) -> list[str]:
 
 
 def adopt(key: str) -> str:
-    """Record a run anew with what today's config has besides the recorded one, and say
-    what was done. Raises RunError where another thing has changed, or with it today's
-    code gives other losses.
+    """Record a run anew with what today's config and canary have besides the recorded
+    ones, and say what was done. Raises RunError where another thing has changed, or
+    with it today's code gives other losses than those that are recorded.
     """
     experiment, run = _experiment(key), runs.load(*key.split("/"))
     config = runs.as_read(experiment.config)
     if changed := _changes(run.config, config):
         raise _stale(run, "; ".join(changed))
-    if not (added := _missing(run.config, config)):
+    added, canary = _missing(run.config, config), _canary(experiment, config)
+    if not added and len(canary) <= len(run.canary):
         return "nothing to add"
-    run = replace(run, config=config)
-    runs.check_canary(run, lambda config: _canary(experiment, config))
-    runs.save(run, _weights(run), runs.load_answers(run))
-    return f"{len(added)} hyper-parameters added"
+    runs.check_canary(run, canary[: len(run.canary)])
+    new = replace(run, config=config, canary=canary)
+    runs.save(new, _weights(run), runs.load_answers(run))
+    losses = len(canary) - len(run.canary)
+    return f"{len(added)} hyper-parameters and {losses} losses of the canary added"
 
 
 def _stale(run: Run, reason: str) -> RunError:
@@ -508,6 +511,11 @@ def _evaluate(
     assert experiment.evaluate
     try:
         return experiment.evaluate(runs.as_read(experiment.config), weights, draws)
+    except torch.OutOfMemoryError as error:
+        raise training.TrainingError(
+            f"the memory is too small to evaluate {run.weights_file} ({error}); close "
+            "what else uses it"
+        ) from None
     except (
         KeyError,
         RuntimeError,

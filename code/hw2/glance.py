@@ -45,7 +45,7 @@ def _peaks(curves: list[double_descent.Curve]) -> str:
 
 
 def _listed(items: list[str]) -> str:
-    return f"{', '.join(items[:-1])} and {items[-1]}"
+    return " and ".join([", ".join(items[:-1]), items[-1]] if items[1:] else items)
 
 
 def _signal() -> dict[str, str]:

@@ -16,7 +16,7 @@ import platform
 import shutil
 import statistics
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -170,8 +170,8 @@ def save(
     weights: Mapping[str, Tensor] | None = None,
     answers: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a run: its tensors first, then its JSON, each in one step, so that a JSON
-    file is always a whole run.
+    """Write a run: its tensors first, then its JSON, each in one step. Where that ends
+    in between, the digests in the old JSON are not those of the new tensors.
 
     Raises RunError for content that `load` would refuse.
     """
@@ -294,15 +294,10 @@ def same_losses(
     )
 
 
-def check_canary(
-    run: Run,
-    losses: Callable[[dict[str, Any]], Sequence[float]],
-    tolerance: float = 2e-4,
-) -> None:
-    """Raise RunError if the run is stale: `losses(config)` are the first losses that
-    today's code gives.
+def check_canary(run: Run, today: Sequence[float], tolerance: float = 2e-4) -> None:
+    """Raise RunError if the run is stale: `today` are the first losses that today's
+    code gives.
     """
-    today = list(losses(run.config))
     if not same_losses(today, run.canary, tolerance):
         raise RunError(
             f"{run.file} is stale: its first losses were {_short(run.canary)}, today's "

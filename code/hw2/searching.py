@@ -36,6 +36,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler, PartialFixedSampler, TPESampler
 from optuna.trial import TrialState
 
+from hw2 import runs
 from hw2.paths import ROOT
 
 # `search` prints one line per trial, and what else optuna tells has the time in it
@@ -216,7 +217,15 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
         raise SearchError(
             f"{storage} is in memory, where a search would be lost; give a file"
         )
-    storage = re.sub(r"(?<=:)[^:/@]+(?=@)", "***", storage)  # as it is shown
+    try:  # as it is shown, without a password
+        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise SearchError(
+            f"the storage is no URL of a data base ({error}); give a file, or "
+            "dialect://user:password@host:port/name, signs such as / in it as %2F"
+        ) from None
+    if "://" in storage:
+        storage = shown
     busy = (
         {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     )  # seconds that a worker waits
@@ -258,15 +267,13 @@ def open_study(problem: Problem, storage: str, grace: int = GRACE) -> optuna.Stu
     )  # more trials continue the same search
     canary = list(problem.canary(problem.start))
     known = study.user_attrs.get("canary", canary)
-    same_code = len(known) == len(canary) and np.allclose(
-        known, canary, rtol=1e-3, atol=0
-    )
+    same_code = runs.same_losses(known, canary, tolerance=1e-3)
     if not same_code or study.user_attrs.get("config", config) != config:
         raise SearchError(
             f"the study {problem.name} in {storage} was begun with "
             "other code or another space; "
-            "give another storage, or remove the study: optuna delete-study "
-            f"--study-name {problem.name} --storage URL"
+            "give another storage, or remove the study: .venv/bin/optuna delete-study "
+            f"--study-name {problem.name} --storage {shown}"
         )
     study.set_user_attr("config", config)
     study.set_user_attr("canary", canary)

@@ -162,7 +162,7 @@ def students() -> pd.DataFrame:
                     "whole text behind it"
                 )
         number = given["id"].value.strip()
-        if not re.fullmatch(r"\w+", number) or number in seen:
+        if not re.fullmatch(r"[^\W_]+", number) or number in seen:
             problem = (
                 "two authors have" if number in seen else "letters and digits only:"
             )

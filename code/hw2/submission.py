@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,7 +120,7 @@ def is_identity(number: str) -> bool:
     """Whether nine digits are an Israeli identity number: weighted by 1, 2, 1, ...
     their digit sums add up to tens.
     """
-    if not re.fullmatch(r"[0-9]{9}", number):
+    if not re.fullmatch(r"[0-9]{9}", number) or not int(number):
         return False
     products = [int(digit) * (1 + place % 2) for place, digit in enumerate(number)]
     return sum(product // 10 + product % 10 for product in products) % 10 == 0
@@ -453,6 +454,7 @@ def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
             )
     target = ROOT / "dist" / f"{name}.zip"
     write(target, archive.getvalue())
+    shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # what a killed one went on from
     return target
 
 

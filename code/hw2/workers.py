@@ -15,7 +15,9 @@ MOST = 8  # processes
 NEEDED = ("scipy.stats", "sympy.parsing.latex", "torchvision")
 # each process computes in one thread: two of two threads each on two cores wait for one
 # another
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
 # begins `call(*task)` for each task, the first ones first; gives what waits for each
 Begin = Callable[[Callable[..., Any], Sequence[tuple]], list[Callable[[], Any]]]
 

@@ -484,12 +484,33 @@ def test_a_new_hyper_parameter_is_adopted_where_it_leaves_the_training(
     monkeypatch.setitem(toy.EXPERIMENTS, "one", toy.experiment(momentum=0.9))
     assert "it lacks momentum, which is 0.9 now" in experiments.outdated("toy/one")
     assert main(["run", "--adopt", "toy/one"]) == 0
-    assert "1 hyper-parameters added" in capsys.readouterr().out
+    assert (
+        "1 hyper-parameters and 0 losses of the canary added" in capsys.readouterr().out
+    )
     found = experiments.get("toy", "one")
     assert found.config == recorded.config | {"momentum": 0.9}
     assert found.summary == recorded.summary
     assert main(["run", "--adopt", "toy/one"]) == 0
     assert "nothing to add" in capsys.readouterr().out
+
+
+def test_a_canary_that_sees_more_is_adopted_where_it_begins_as_the_recorded_one(
+    toy, recorded, monkeypatch, capsys
+):
+    def sees(*losses):
+        wider = replace(toy.EXPERIMENTS["one"], canary=lambda config: list(losses))
+        monkeypatch.setitem(toy.EXPERIMENTS, "one", wider)
+
+    sees(*recorded.canary, 0.5)
+    assert "its first losses were" in experiments.outdated("toy/one")
+    assert main(["run", "--adopt", "toy/one"]) == 0
+    assert "0 hyper-parameters and 1 losses" in capsys.readouterr().out
+    found = experiments.get("toy", "one")
+    assert found.canary == [*recorded.canary, 0.5]
+    assert found.summary == recorded.summary
+    sees(recorded.canary[0], 0.4, *recorded.canary[2:], 0.5, 0.5)
+    assert main(["run", "--adopt", "toy/one"]) == 1
+    assert experiments.runs.load("toy", "one").canary == found.canary
 
 
 def test_a_hyper_parameter_that_changes_the_training_is_not_adopted(

@@ -10,11 +10,13 @@ import copy
 import hashlib
 import inspect
 import json
+import math
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -449,6 +451,10 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 def reseed(*numbers: int) -> None:
     """Seed PyTorch on all devices, as each epoch does, so that a resumed training draws
     what the killed one drew.
+
+    NumPy fills up with zeros: (211), (211, 0) and (211, 0, 0) are one stream, from
+    which the weights, the first order and what follows on the first process are drawn,
+    each in another way. The recorded networks were drawn so.
     """
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
@@ -528,7 +534,7 @@ def step(
     targets: Tensor,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
-    """One step on images in [0, 1] and the probabilities to learn. Returns (loss
+    """One step on images as floats and the probabilities to learn. Returns (loss
     without smoothing, right answers).
     """
     with autocast(x.device, precision):
@@ -575,7 +581,7 @@ def trainer(
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         forward = torch.compile(forward)
-        with autocast(device, precision):  # compiles, once and now
+        with autocast(device, precision):  # compiles now, for the whole resolution
             forward(
                 unit(data.images[: config.batch_size // training.world_size()])
             ).sum().backward()
@@ -1012,7 +1018,8 @@ def score_final(
         bits = answers[f"{seed}.noise.{level:g}.{draw}{BITS}"]
         return accuracy(unpack(bits, len(labels)))
 
-    seeds = sorted(name.split(".")[0] for name in answers if ".classes" in name)
+    found_seeds = {name.split(".")[0] for name in answers if ".classes" in name}
+    seeds = sorted(found_seeds, key=int)
     for seed in seeds:
         classes = answers[f"{seed}.classes"].long()
         clean = accuracy(classes == labels)
@@ -1152,7 +1159,7 @@ def ablation(
         config,
         imagenette.FILE,
         run,
-        lambda config: [loss for name in canaries for loss in canary(config[name])],
+        lambda config: canary(*(config[name] for name in canaries)),
         score=score_ablation,
         once=partial(run, seeds=seeds[:1]),
         copies=(imagenette.OFFICIAL,),
@@ -1189,10 +1196,16 @@ def synthetic() -> Images:
     )
 
 
-def canary(config: Mapping[str, Any]) -> list[float]:
-    """The losses of the first three steps on a batch of synthetic images, on the CPU in
-    float32.
+def canary(*configs: Mapping[str, Any]) -> list[float]:
+    """On a batch of synthetic images, on the CPU in float32: the losses of the first
+    three steps of each config, then of each those of the averaged network after them,
+    in the first epoch of each resolution.
     """
+    steps, averages = zip(*(_canary(config) for config in configs), strict=True)
+    return [*chain(*steps), *chain(*averages)]
+
+
+def _canary(config: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     chosen, data = replace(from_record(config), batch_size=8), synthetic()
     with torch.random.fork_rng(devices=[]):
         state, augment = build(chosen, 0, data), Augmentation(chosen.augmentation)
@@ -1202,7 +1215,12 @@ def canary(config: Mapping[str, Any]) -> list[float]:
             losses.append(
                 step(chosen, state, network, shrink(x, chosen, 0), targets)[0].item()
             )
-        return losses
+        average, x = state.model["average"].eval(), unit(data.images)
+        count = len(chosen.sides)
+        epochs = [math.ceil(i * chosen.epochs / count) for i in range(count)]
+        with torch.inference_mode():
+            seen = [average(shrink(x, chosen, epoch)) for epoch in epochs]
+        return losses, [cross_entropy(logits, data.labels).item() for logits in seen]
 
 
 def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:

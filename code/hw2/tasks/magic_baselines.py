@@ -7,7 +7,6 @@ Boosting is tuned twice: on the given features, and with the network's derived o
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from optuna.distributions import (
@@ -209,10 +208,6 @@ def tuned(problem: Problem) -> Result:
     return result(problem, searching.search(problem, searching.default_storage()))
 
 
-def _train(problem: Problem, _: Path) -> Result:
-    return tuned(problem)
-
-
 def _canary(problem: Problem, config: Config) -> list[float]:
     return problem.canary(config["start"])
 
@@ -221,7 +216,7 @@ EXPERIMENTS = {
     f"search_{kind}": Experiment(
         config=problem.config(),
         data=data.FILE,
-        train=partial(_train, problem),
+        train=lambda _, problem=problem: tuned(problem),
         canary=partial(_canary, problem),
         score=searching.score,
         seeds=[searching.SEED],

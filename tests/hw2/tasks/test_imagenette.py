@@ -1059,6 +1059,24 @@ def test_a_canary_tells_of_any_change_and_leaves_the_random_numbers_alone():
         ), name
 
 
+def test_a_canary_sees_the_averaged_network_at_all_resolutions(monkeypatch):
+    config = asdict(replace(TINY, sides=(32, 64), epochs=3))
+    losses = imagenette.canary(config)
+    assert len(losses) == 3 + 2
+    with monkeypatch.context() as patch:
+        patch.setattr(imagenette, "get_ema_multi_avg_fn", lambda _: lambda *_: None)
+        assert imagenette.canary(config)[:3] == losses[:3]
+        assert not runs.same_losses(imagenette.canary(config), losses)
+    shrink = imagenette.shrink
+    with monkeypatch.context() as patch:
+        patch.setattr(imagenette, "shrink", lambda x, config, _: shrink(x, config, 0))
+        assert imagenette.canary(config)[:4] == losses[:4]
+        assert not runs.same_losses(imagenette.canary(config), losses)
+    other = asdict(replace(TINY, learning_rate=0.03))
+    both, alone = imagenette.canary(config, other), imagenette.canary(other)
+    assert both == [*losses[:3], *alone[:3], *losses[3:], *alone[3:]]
+
+
 def test_pictures_of_other_transforms_are_stale(monkeypatch):
     before = imagenette.canary_of_transforms({})
     assert imagenette.canary_of_transforms({}) == before
