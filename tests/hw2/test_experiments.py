@@ -131,15 +131,15 @@ def score(config, curves, answers):
 def experiment(**changes):
     config = CONFIG | changes
     return Experiment(
-        config,
-        FILE,
-        lambda folder: train(config, folder),
-        canary,
-        evaluate,
-        score,
-        lambda folder: train(config, folder, SEEDS[:1]),
-        (COPY,),
-        SEEDS,
+        config=config,
+        data=FILE,
+        train=lambda folder: train(config, folder),
+        canary=canary,
+        evaluate=evaluate,
+        score=score,
+        once=lambda folder: train(config, folder, SEEDS[:1]),
+        copies=(COPY,),
+        seeds=SEEDS,
     )
 
 

@@ -32,7 +32,7 @@ class Result:
     data: DataFile | None = None  # what was loaded, if not the experiment's first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """An expensive computation that is recorded as a run.
 

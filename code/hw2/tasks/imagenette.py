@@ -767,8 +767,8 @@ AUGMENTED = replace(
 # what AUGMENTED's transforms change by themselves, and its regularization
 UNTRANSFORMED = replace(AUGMENTED, augmentation=())
 LONG = replace(AUGMENTED, epochs=60)
-# the notebook's; of 5, 6 and 9 such epochs 6 were the fewest with two points to spare
-# above 78 % on the validation images
+# of 5, 6 and 9 such epochs 6 were the fewest with two points to spare above 78 % on the
+# validation images
 FAST = replace(PLAIN, epochs=6, dropout=0.2, branch_dropout=0.0)
 # a few more epochs of AUGMENTED, in which every second image has twice the assignment's
 # largest noise
@@ -856,15 +856,15 @@ def final(config: Config, mirrored: bool = False) -> Experiment:
         )
 
     return Experiment(
-        asdict(config),
-        imagenette.FILE,
-        run,
-        canary,
-        partial(evaluate_final, mirrored=mirrored),
-        score_final,
-        partial(run, seeds=SEEDS[:1]),
-        (imagenette.OFFICIAL,),
-        SEEDS,
+        config=asdict(config),
+        data=imagenette.FILE,
+        train=run,
+        canary=canary,
+        evaluate=partial(evaluate_final, mirrored=mirrored),
+        score=score_final,
+        once=partial(run, seeds=SEEDS[:1]),
+        copies=(imagenette.OFFICIAL,),
+        seeds=SEEDS,
     )
 
 
@@ -1156,10 +1156,10 @@ def ablation(
         return Result(config, list(seeds), curves, {}, device=device, data=data.archive)
 
     return Experiment(
-        config,
-        imagenette.FILE,
-        run,
-        lambda config: canary(*(config[name] for name in canaries)),
+        config=config,
+        data=imagenette.FILE,
+        train=run,
+        canary=lambda config: canary(*(config[name] for name in canaries)),
         score=score_ablation,
         once=partial(run, seeds=seeds[:1]),
         copies=(imagenette.OFFICIAL,),
@@ -1238,11 +1238,11 @@ def canary_of_transforms(_: Mapping[str, Any]) -> list[float]:
 
 EXPERIMENTS = {
     "data": Experiment(
-        SHOWN,
-        imagenette.FILE,
-        describe,
-        canary_of_transforms,
-        evaluate_shown,
+        config=SHOWN,
+        data=imagenette.FILE,
+        train=describe,
+        canary=canary_of_transforms,
+        evaluate=evaluate_shown,
         copies=(imagenette.OFFICIAL,),
         seeds=[SHOWN["seed"]],
     ),
