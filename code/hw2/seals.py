@@ -4,9 +4,10 @@ them.
 Formulas are evaluated and claims are checked, but no program knows whether a sentence
 is true, or whether a chunk draws what its caption says. All of it is therefore
 *sealed*: `report/sealed.json` has every sentence, formula, and line of a chunk as it
-was read, the references, of each claim what it says of itself, and the words of figures
-and tables. A change shows until it is sealed anew with `make seal`, which shows the
-difference. A seal is no check, and earns no tick.
+was read, where each file is included, the references, what is set for LaTeX, of each
+claim what it says of itself, and the words of figures and tables. A change shows until
+it is sealed anew with `make seal`, which shows the difference. A seal is no check, and
+earns no tick.
 """
 
 import ast
@@ -15,8 +16,8 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import dropwhile, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +44,13 @@ PIECE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 STATEMENT = re.compile(r":{3,}\s*\{#(?P<label>(?:thm|lem|cor|prp)-[\w-]+)")
-# a macro may turn what a formula shows
-MACRO = re.compile(r"\\(?:re)?newcommand|\\def\b|\\let\b")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is sealed: the text with single spaces, and where it begins."""
+    """What is sealed: the text with single spaces, but for the indentation of a line
+    of code, and where it begins.
+    """
 
     text: str
     where: str
@@ -66,29 +67,31 @@ def pages() -> "list[Line]":
 
 def sentences(lines: "Sequence[Line]") -> list[Sentence]:
     """Everything that the pages say, piece by piece: theorems, formulas, sentences, and
-    the lines of chunks; the macros of the preamble; of the report also its title, its
-    references, what the claims say of themselves in its appendix, and the words that
-    figures, tables and the first page get from the package.
+    the lines of chunks; the preamble, in which a macro may turn what a formula shows;
+    of the report also its title and settings, its references, what the claims say of
+    themselves in its appendix, and the words that figures, tables and the first page
+    get from the package.
     """
     folder = lines[0].path.parent if lines else Path()
-    others = [*_macros(folder / "preamble.tex")]
+    others = [*_lines(folder / "preamble.tex")]
     if folder == REPORT.parent:
         package = ROOT / "code" / "hw2"
         others += [
-            *_lines(ROOT / "_quarto.yml", ("title:", "subtitle:")),
+            *_lines(ROOT / "_quarto.yml", after="title:"),  # the students are above
+            *_lines(ROOT / "code" / "qmdpdf" / "header.tex"),
             *_lines(folder / "references.bib"),
             *_claims(package / "theory"),
             *_words([package / "glance.py", *sorted((package / "plots").glob("*.py"))]),
         ]
     return [
         Sentence(
-            " ".join(text.split()),
+            " " * (len(text) - len(text.lstrip(" "))) + " ".join(text.split()),
             line.where,
             os.path.relpath(line.path, folder),
             found["label"] if (found := STATEMENT.match(text)) else "",
         )
         for text, line in (*_pieces(lines), *others)
-        if text.strip(" `:\n")
+        if text.strip(" `\n")
     ]
 
 
@@ -96,34 +99,34 @@ Found = Iterator[tuple[str, "Line"]]
 
 
 def _pieces(lines: "Sequence[Line]") -> "Found":
-    for (code, _), group in groupby(
+    inside = [line.path for line in lines[:1]]  # files, each included in the one before
+    for (code, path), group in groupby(
         classified(lines), key=lambda item: (bool(item[0]), item[1].path)
     ):
         block = [line for _, line in group]
+        if path in inside:
+            del inside[inside.index(path) + 1 :]
+        else:
+            name = os.path.relpath(path, inside[-1].parent)
+            yield f"include {name}", replace(block[0], path=inside[-1])
+            inside.append(path)
         if code:
             yield from ((line.text, line) for line in block)
             continue
         text = without_comments("\n".join(line.text for line in block))
         for piece in PIECE.finditer(text):
             begins = piece.start() + len(piece[0]) - len(piece[0].lstrip())
-            yield piece[0], block[text.count("\n", 0, begins)]
+            yield piece[0].strip(), block[text.count("\n", 0, begins)]
 
 
-def _macros(preamble: Path) -> "Found":
+def _lines(file: Path, after: str = "") -> "Found":
+    """The lines of a file, if it is there, from the first one that begins so."""
     from qmdpdf.source import Line
 
-    text = preamble.read_text(encoding="utf-8") if preamble.is_file() else ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if MACRO.search(line):
-            yield line, Line(line, preamble, number)
-
-
-def _lines(file: Path, begin: str | tuple[str, ...] = "") -> "Found":
-    from qmdpdf.source import Line
-
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith(begin):
-            yield line, Line(line, file, number)
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    lines = [Line(line, file, i) for i, line in enumerate(text.splitlines(), 1)]
+    for line in dropwhile(lambda line: not line.text.startswith(after), lines):
+        yield line.text.strip(), line
 
 
 def _words(files: Sequence[Path]) -> "Found":
@@ -144,7 +147,7 @@ def _words(files: Sequence[Path]) -> "Found":
 
     for file in files:
         for text, number in inside(ast.parse(file.read_text(encoding="utf-8"))):
-            yield text, Line(text, file, number)
+            yield text.strip(), Line(text, file, number)
 
 
 def _claims(folder: Path) -> "Found":

@@ -82,10 +82,14 @@ FULL = _BOTH | {
     "chosen network, test accuracy": ("magic/final", "test_accuracy"),
     "xavier_uniform, test accuracy": ("magic/initializations", "xavier_uniform"),
     "small_normal, test accuracy": ("magic/initializations", "small_normal"),
-    "without augmentation, test accuracy": ("imagenette/plain", "test_accuracy"),
-    "a = 0.05: test accuracy": ("imagenette/plain", "noise_0.05"),
-    "a = 0.01: test accuracy": ("imagenette/plain", "noise_0.01"),
-    "a = 0.005: test accuracy": ("imagenette/plain", "noise_0.005"),
+    "without augmentation, test accuracy": ("imagenette/constant", "test_accuracy"),
+    "a = 0.05: test accuracy": ("imagenette/constant", "noise_0.05"),
+    "a = 0.01: test accuracy": ("imagenette/constant", "noise_0.01"),
+    "a = 0.005: test accuracy": ("imagenette/constant", "noise_0.005"),
+    "growing resolution, without augmentation, test accuracy": (
+        "imagenette/plain",
+        "test_accuracy",
+    ),
     "with augmentation, test accuracy": ("imagenette/augmented", "test_accuracy"),
     "trained for longer, test accuracy": ("imagenette/long", "test_accuracy"),
 }
@@ -93,13 +97,12 @@ FULL = _BOTH | {
 BESIDES = (
     ("magic/single", "validation_accuracy"),
     ("magic/plain", "validation_accuracy"),
-    ("imagenette/constant", "test_accuracy"),
     *(
         place
         for level in NOISE
         for place in (
             ("imagenette/notebook", f"augmented_{level:g}"),
-            ("imagenette/constant", f"noise_{level:g}"),
+            ("imagenette/plain", f"noise_{level:g}"),
             ("imagenette/augmented", f"noise_{level:g}"),
             ("imagenette/long", f"noise_{level:g}"),
         )

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from hw2 import claims, seals
-from hw2.paths import ROOT
 from qmdpdf.source import expand
 
 PAGE = """\
@@ -37,7 +36,8 @@ A result is `{python} run.test`, and this is by @author.
 ```{python}
 #| fig-cap: "Left: one thing. Right: another."
 print(f"reached 91 {x:.2f}")
-y = draw(sigma=2.0)
+for sigma in (2.0, 3.0):
+    y = draw(sigma=2.0)
 ```
 """
 
@@ -68,11 +68,13 @@ def test_all_that_a_page_says_is_sealed_in_its_order(page):
         "The first is @eq-a:",
         "$$ x = y \\\\ \\text{a. B} $$ {#eq-a}",
         "which is a chain.",
+        ":::",
         "A result is `{python} run.test`, and this is by @author.",
         "```{python}",
         '#| fig-cap: "Left: one thing. Right: another."',
         'print(f"reached 91 {x:.2f}")',
-        "y = draw(sigma=2.0)",
+        "for sigma in (2.0, 3.0):",
+        "    y = draw(sigma=2.0)",
     ]
 
 
@@ -201,11 +203,38 @@ def test_what_a_claim_says_of_itself_is_sealed(tmp_path):
     assert len(told) == 3
 
 
-def test_the_title_is_sealed():
-    file, keys = ROOT / "_quarto.yml", ("title:", "subtitle:")
-    [title, subtitle] = seals._lines(file, keys)
-    assert "Convolutional" in title[0]
-    assert "Homework 2" in subtitle[0]
+def test_title_and_settings_are_sealed_and_the_students_are_not():
+    sealed = seals.sealed()
+    told = "\n".join(sealed["../_quarto.yml"])
+    assert "Convolutional" in told
+    assert "Homework 2" in told
+    assert "number-sections: true" in told
+    assert "name:" not in told
+    assert (
+        r"\newcommand{\tick}{\textcolor{teal}{$\checkmark$}}" in sealed["preamble.tex"]
+    )
+    assert "../code/qmdpdf/header.tex" in sealed
+
+
+def test_the_place_of_an_included_file_is_sealed(tmp_path):
+    for name in "abc":
+        (tmp_path / f"_{name}.qmd").write_text(f"Words of {name}.\n")
+    page = tmp_path / "page.qmd"
+    lines = ["First.", "{{< include _a.qmd >}}", "Second.", "{{< include _b.qmd >}}"]
+    lines += ["{{< include _c.qmd >}}", "Third."]
+
+    def texts(*order):
+        page.write_text("\n\n".join(lines[i] for i in order))
+        return seals.sentences(expand(page))
+
+    found = [s.text for s in texts(*range(6)) if s.file == "page.qmd"]
+    told = [f"include _{name}.qmd" for name in "abc"]
+    assert found == ["First.", told[0], "Second.", *told[1:], "Third."]
+    seals.seal(expand(page), file := tmp_path / "sealed.json")
+    assert not seals.broken(expand(page), file)
+    for order in ((0, 1, 2, 4, 3, 5), (0, 2, 1, 3, 4, 5), (0, 1, 2, 3, 5, 4)):
+        texts(*order)
+        assert seals.broken(expand(page), file)
 
 
 def test_the_words_of_figures_and_references_are_sealed(tmp_path):
@@ -219,7 +248,7 @@ def test_the_words_of_figures_and_references_are_sealed(tmp_path):
     )
     found = [(text, line.number) for text, line in seals._words([file])]
     # the pieces around what is computed, each where it stands
-    assert found == [("training accuracy", 4), (" seeds, the band is one", 5)]
+    assert found == [("training accuracy", 4), ("seeds, the band is one", 5)]
     sealed = {text for texts in seals.sealed().values() for text in texts}
     assert "author = {Glorot, Xavier and Bengio, Yoshua}," in sealed
     assert "chance that a unit is left out" in sealed

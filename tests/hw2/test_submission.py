@@ -54,14 +54,14 @@ def valid(first_eight):
 
 
 def test_identity_numbers_are_checked():
-    for number in ("00000000", "12345678", "98765432", "31415926"):
+    for number in ("00000001", "12345678", "98765432", "31415926"):
         good = valid(number)
         assert submission.is_identity(good)
         assert (
             sum(submission.is_identity(number + str(last)) for last in range(10)) == 1
         )
     assert valid("12345678") == "123456782"  # the example of many forms
-    for number in ("12345678", "1234567820", "12345678x", "١٢٣٤٥٦٧٨٢"):
+    for number in ("12345678", "1234567820", "12345678x", "١٢٣٤٥٦٧٨٢", "000000000"):
         assert not submission.is_identity(number)
 
 
@@ -343,10 +343,10 @@ REQUIRED = {
     "Task 3.1: five images": ("imshow", PICTURE),
     "Task 3.2: parameters and size": (
         "class CNN",
-        r"number of parameters: 1,960,106; model size: 7\.84 MB",
+        r"number of parameters: 1,936,706; model size: 7\.75 MB",
     ),
     "Task 3.2: dimensions": ("class CNN", "3 x 64 x 64, output dimension 10"),
-    "Task 3.3: hyper-parameters": ("RECIPE = ", "batches of 64, 3 epochs.*Muon"),
+    "Task 3.3: hyper-parameters": ("RECIPE = ", "batches of 96, 3 epochs.*Muon"),
     "Task 3.3: curves": ("without = train_and_plot", PICTURE),
     "Task 3.3: test accuracy": (
         "accuracy_without =",
@@ -614,9 +614,20 @@ def test_the_hyper_parameters_are_those_of_the_package(defined):
             "epochs": names["EPOCHS"],
         }
         assert asdict(config) == asdict(config) | told
-        plain = cnn.PLAIN if full else imagenette_notebook.CONFIGS["plain"]
-        recipe = names["RECIPE"] | {"augmentation": ()}
-        assert asdict(plain) == asdict(plain) | recipe
+        short = imagenette_notebook.CONFIGS
+        for name, config, transforms in (
+            ("RECIPE", cnn.CONSTANT if full else short["plain"], 0),
+            ("BASE", cnn.PLAIN if full else short["plain"], 0),
+            (
+                "AUGMENTED",
+                cnn.AUGMENTED if full else short["augmented"],
+                3 if full else 2,
+            ),
+        ):
+            told = names[name] | names["NETWORK"]
+            assert len(told.pop("augmentation") or []) == transforms
+            assert transforms == len(config.augmentation)
+            assert asdict(config) == asdict(config) | told
         assert names["CNN_SEEDS"] == (cnn.SEEDS if full else [0])
 
 
@@ -635,7 +646,7 @@ def test_the_convolutional_network_and_its_steps_are_those_of_the_package(names)
     images = synthetic(1)
     config = replace(imagenette_notebook.CONFIGS["plain"], dropout=0.0, batch_size=10)
     state = cnn.build(config, 0, images)
-    mine = names["CNN"](images.images, dropout=0.0)
+    mine = names["CNN"](images.images, **names["NETWORK"])
     theirs = state.model["network"]
     with torch.no_grad():
         for ours, other in zip(mine.parameters(), in_order(theirs), strict=True):
