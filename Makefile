@@ -7,7 +7,7 @@ PYTHON ?= python3
 RENDERER ?= auto
 ONLY ?=
 # of a variable that is on or off: what it is, unless that means off
-yes = $(filter-out 0 no false,$(1))
+yes = $(filter-out 0 no No NO off false False FALSE,$(1))
 ANEW ?=
 STORAGE ?=
 TRIALS ?=

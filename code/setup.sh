@@ -51,22 +51,23 @@ lock() { # its file descriptor, what has it
 
 # All that the PDF is made of; what renderers leave in report/ is named after the document. What the code itself fetches
 # into data/ is verified whenever it is read, so that it changes no result.
-sources() { # more conditions for find
-    set -- "$@" ! -path '*/.*' ! -path '*/__pycache__/*' ! -path '*.egg-info/*' ! -path 'report/hw2_files/*' \
-        ! -path data/digits.csv.gz ! -path 'data/imagenette2-*' \
-        \( ! -path 'report/hw2.*' -o -name hw2.qmd \)
+sources() { # what find shall do with each
+    there=
     for folder in runs data; do
-        [ ! -d "$folder" ] || set -- "$folder" "$@"
+        [ ! -d "$folder" ] || there="$there $folder"
     done
-    find -H _quarto.yml _environment report code "$@" -type f
+    find -H _quarto.yml _environment report code $there -type f \
+        ! -path '*/.*' ! -path '*/__pycache__/*' ! -path '*.egg-info/*' ! -path 'report/hw2_files/*' \
+        ! -path data/digits.csv.gz ! -path 'data/imagenette2-*' \
+        \( ! -path 'report/hw2.*' -o -name hw2.qmd \) "$@"
 }
 
-# Writes .build/state anew, and so gives make a reason to render, where the commit, the renderer asked for or the list
-# of sources is another one, or a source was changed after the PDF's sources were read.
+# Writes .build/state anew, and so gives make a reason to render, where the commit, the renderer asked for, or the
+# sources (names and contents) are others than when they were read for the PDF, or it is none.
 state() {
-    { echo "$SOURCE_DATE_EPOCH $RENDERER" && sources | sort; } >.build/state.$$
+    { echo "$SOURCE_DATE_EPOCH $RENDERER" && sources -exec cksum {} + | sort; } >.build/state.$$
     if cmp -s .build/state.$$ .build/state &&
-        { [ ! -e report/hw2.pdf ] || [ -z "$(sources -newer report/hw2.pdf | head -n 1)" ]; }; then
+        { [ ! -e report/hw2.pdf ] || [ "$(head -c 5 report/hw2.pdf)" = "%PDF-" ]; }; then
         rm .build/state.$$
     else
         mv .build/state.$$ .build/state

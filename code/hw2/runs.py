@@ -16,7 +16,7 @@ import platform
 import shutil
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -310,6 +310,26 @@ def _short(losses: Sequence[float]) -> str:
     return "[" + ", ".join(f"{loss:.5g}" for loss in losses) + "]"
 
 
+def _is_date(value: Any) -> bool:
+    try:
+        return bool(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+
+
+# what the report prints of it
+PROVENANCE: dict[str, Callable[[Any], bool]] = {
+    "commit": lambda value: isinstance(value, str),  # empty without Git
+    "date": _is_date,
+    "seconds": lambda value: isinstance(value, int | float) and 0 <= value < math.inf,
+    "versions": lambda value: (
+        isinstance(value, dict)
+        and all(isinstance(text, str) for pair in value.items() for text in pair)
+    ),
+    "device": lambda value: isinstance(value, str) and bool(value),
+}
+
+
 def _validate(record: Any, file: Path) -> None:
     """Refuse a record that lacks something, has a number that is none, or whose summary
     disagrees with its values.
@@ -325,6 +345,11 @@ def _validate(record: Any, file: Path) -> None:
             raise RunError(
                 f"{file}: {name} is {record[name]!r}, expected {kind}; restore it from "
                 "git"
+            )
+    for name, good in PROVENANCE.items():
+        if not good(value := record["provenance"].get(name)):
+            raise RunError(
+                f"{file}: {name} of its provenance is {value!r}; restore it from git"
             )
     seeds = len(record["seeds"])
     for part in ("curves", "summary", "canary"):

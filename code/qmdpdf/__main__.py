@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.document.name:  # such as `.`
         parser.error(f"{options.document} is no document; give a .qmd file")
     target = options.output or options.document.with_suffix(".pdf")
+    if target.suffix != ".pdf":  # which might be a source
+        parser.error(f"{target}: the name of a PDF ends in .pdf; give such a name")
     start = time.perf_counter()
     # for chunks that say what renders them
     os.environ["QMDPDF"] = f"qmdpdf with pandoc {pypandoc.get_pandoc_version()}"
@@ -62,9 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
             folder = options.keep or Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
             document = read(options.document)
-            sources = {line.path.resolve() for line in document.lines}
-            if target.resolve() in sources | {document.root.resolve() / "_quarto.yml"}:
-                raise QmdError(f"{target} is a source; give the PDF another name")
             if missing := [path for path in options.depends if not path.exists()]:
                 raise QmdError(f"--depends: there is no {missing[0]}")
             files = stamps(document, options.depends)

@@ -108,9 +108,15 @@ def read(path: Path) -> Document:
     front = 0
     if lines and lines[0].text.rstrip() == "---":
         ends = (i for i, line in enumerate(lines) if i and _ends_front(line.text))
-        front = next(ends, len(lines) - 1) + 1
+        front = next(ends, -1) + 1
+        if not front:
+            raise QmdError(
+                f"{lines[0].where}: the front matter has no end; write --- below it"
+            )
         yaml_lines = "\n".join(line.text for line in lines[1 : front - 1])
         metadata = merge(metadata, mapping(f"\n{yaml_lines}", path))
+    if not any(line.text.strip() for line in lines[front:]):
+        raise QmdError(f"{path}: there is nothing to render")
     parse(
         [
             replace(line, text=line.text.replace(CHUNK, "```python"))
@@ -287,6 +293,12 @@ def _options(cell: "nbformat.NotebookNode", lines: list[Line]) -> dict[str, Any]
             raise QmdError(
                 f"{lines[first + i].where}: chunk options are the first lines of a "
                 "chunk; move this one there"
+            )
+    for i, text in enumerate(body[:count]):
+        if re.search(r"`\{\w+\}", text):
+            raise QmdError(
+                f"{lines[first + i].where}: a chunk option is not computed, inline "
+                "code in it is printed as it stands; make the text in the chunk"
             )
     start = lines[first]
     text = "\n".join(OPTION.sub("", text, count=1) for text in body[:count])

@@ -50,6 +50,14 @@ KNOWN = {
 }
 FORMATS = {"latex", "tex"}
 IMAGES = (".pdf", ".png", ".jpg", ".jpeg")
+# what is no word: signs of Markdown or of Quarto that nothing has read
+STRAY = re.compile(
+    r"^(:::|\{\{<|\{\.|\{[\w-]+=|#(fig|tbl|eq|sec)[-:]|\{#(?![a-z]+-))|\[\^"
+)
+FOREIGN = re.compile(r"\{(?!python\} )\w+\}")  # inline code that Quarto would compute
+TARGET = re.compile(r" {0,3}\[[^]^@]+\]:(\s|$)")
+DELIMITERS = re.compile(r"\|?(\s*:?-+:?\s*\|)+(\s*:?-+:?\s*)?")
+UNSPLIT = re.compile(r"\\.|(`+).*?\1|\$[^$]+\$")  # in which | parts no cells
 COMMENTS = re.compile(r"(<!--.*?-->\s*)+", re.DOTALL)
 
 
@@ -107,7 +115,8 @@ def _fences(tree: Node, lines: list[Line]) -> Iterator[str]:
     """Blocks of code that pandoc reads otherwise than the reader of fences did."""
 
     def bare(text: str) -> str:  # pandoc takes indentation away, and expands tabs
-        return "\n".join(line.strip() for line in text.split("\n")).strip("\n")
+        found = (line.expandtabs(4).strip() for line in text.split("\n"))
+        return "\n".join(found).strip("\n")
 
     read = Counter(
         bare(node["c"][1])
@@ -151,8 +160,8 @@ def _unknown(tree: Node, lines: list[Line]) -> Iterator[str]:
     for node in nodes(tree["blocks"]):
         element = node["t"]
         if element == "Str":
-            if mark := re.match(r":::|\{\{<|\[\^|\{\.", node["c"]):
-                yield f"{place(re.escape(mark[0]))}: stray {node['c']}"
+            if STRAY.search(node["c"]):
+                yield f"{place(re.escape(node['c']))}: stray {node['c']}"
         elif element in {"RawInline", "RawBlock"}:
             form, raw = node["c"]
             if form == "html" and not COMMENTS.fullmatch(raw.strip() + "\n"):
@@ -166,6 +175,23 @@ def _unknown(tree: Node, lines: list[Line]) -> Iterator[str]:
                 yield f"{where}: unsupported raw format {form}"
         elif element in KNOWN:
             yield from _attributes(node, place)
+            if element == "Code" and (code := FOREIGN.match(node["c"][1])):
+                where = place(rf"`\s*{re.escape(code[0])}")
+                yield (
+                    f"{where}: {code[0]} is printed and not computed; inline code is "
+                    "`{python} expression`, with a space between"
+                )
+            name = attributes(node)[0]
+            # pandoc makes such names of a heading's words, too
+            written = rf"\{{[^}}]*#{re.escape(name)}\b"
+            if (
+                element == "Header"
+                and kind(name) not in {None, "sec"}
+                and (stands := find(text, written))
+            ):
+                yield f"{stands}: unsupported header #{name}"
+        elif element == "Cite":
+            yield from _citation(node, place)
         elif element[0].isupper() and element not in PLAIN | VALUES:
             yield f"{lines[0].where}: unsupported element {element}"
         if element == "Image":
@@ -177,6 +203,44 @@ def _unknown(tree: Node, lines: list[Line]) -> Iterator[str]:
                 )
         if element == "Div":
             yield from _div(node, place)
+    yield from _lost(text)
+
+
+def _citation(node: Node, place: Callable[[str], str]) -> Iterator[str]:
+    """What stands behind a reference in its brackets, which no renderer prints."""
+    for citation in node["c"][0]:
+        label = citation["citationId"]
+        if kind(label) and citation["citationSuffix"]:
+            where = place(rf"@{re.escape(label)}\b")
+            yield (
+                f"{where}: what stands behind @{label} in its brackets is lost; write "
+                "it behind them"
+            )
+
+
+def _lost(text: list[Line]) -> Iterator[str]:
+    """Lines whose text pandoc drops without a word: the target of a link, and cells of
+    a table that are more than those of its head.
+    """
+    head = 0
+    for i, line in enumerate(text):
+        if TARGET.match(line.text):
+            yield (
+                f"{line.where}: pandoc takes this for the target of a link, and prints "
+                "nothing; write links as [text](target), or \\[ for a bracket"
+            )
+        if not line.text.lstrip().startswith("|"):
+            head = 0
+            continue
+        cells = UNSPLIT.sub("", line.text).strip().strip("|").count("|") + 1
+        if not head:
+            below = text[i + 1].text.strip() if i + 1 < len(text) else ""
+            head = cells if DELIMITERS.fullmatch(below) else 0
+        elif head and cells > head:
+            yield (
+                f"{line.where}: a row of {cells} cells in a table of {head} columns, "
+                "of which the last are lost; write \\| for the sign"
+            )
 
 
 def _attributes(node: Node, place: Callable[[str], str]) -> Iterator[str]:

@@ -21,7 +21,13 @@ RUN = runs.Run(
     seeds=[1, 2],
     curves={"train_loss": [[1.0, 0.5], [1.1, 0.4]]},
     summary={"test_accuracy": runs.over_seeds([0.8, 0.9]), "parameters": 10},
-    provenance={"commit": "abc"},
+    provenance={
+        "commit": "abc",
+        "date": "2026-01-02T03:04:05+00:00",
+        "seconds": 1.5,
+        "versions": {"python": "3.11"},
+        "device": "cpu: toy",
+    },
     canary=[1.0, 0.9, 0.8],
 )
 WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3)}

@@ -22,7 +22,7 @@ tex) touch .build/tex ;;
 render)
     touch .build/reading
     [ ! -e save ] || { sleep 0.1; mv save report/theory/_q.qmd; touch report/theory/_q.qmd; }
-    touch report/hw2.pdf
+    echo %PDF-1.5 > report/hw2.pdf
     ;;
 esac
 echo "$1${WITH_TEX:+ with TeX}" >> calls
@@ -113,7 +113,18 @@ def test_the_first_build_sets_up_and_renders_and_the_second_does_nothing(tree):
 )
 def test_each_kind_of_source_is_a_reason_to_render(tree, file):
     make(tree, "pdf")
-    touch(tree / file)
+    touch(tree / file)  # its content is what counts
+    assert make(tree, "pdf") == []
+    with (tree / file).open("a") as source:
+        source.write("an edit")
+    os.utime(tree / file, (1, 1))  # as of a copy that keeps its time
+    assert make(tree, "pdf") == ["render with TeX"]
+    assert make(tree, "pdf") == []
+
+
+def test_what_is_no_pdf_is_rendered_anew(tree):
+    make(tree, "pdf")
+    (tree / "report" / "hw2.pdf").write_text("junk")
     assert make(tree, "pdf") == ["render with TeX"]
 
 

@@ -108,8 +108,9 @@ def test_only_the_last_results_are_kept(page, tmp_path):
 
 def test_a_source_is_not_overwritten_and_a_dependence_has_to_be_there(page, capsys):
     before = page.read_text()
-    assert main([str(page), "--output", str(page)]) == 1
-    assert "is a source" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(page), "--output", str(page)])
+    assert "the name of a PDF ends in .pdf" in capsys.readouterr().err
     assert main([str(page), "--depends", "nowhere"]) == 1
     assert "--depends: there is no nowhere" in capsys.readouterr().err
     assert page.read_text() == before
