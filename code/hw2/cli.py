@@ -357,6 +357,7 @@ def _audited(found: "experiments.Audit") -> list[str]:
             f"{changed:,} of {entries:,} entries differ"
         )
     for what, names in (
+        ("computed again from the data", found.from_data),
         ("from answers that the weights give again", found.from_weights),
         ("from what is recorded of answers, trials and curves", found.from_record),
         ("given again by training only (REPRODUCE=1)", found.from_training),

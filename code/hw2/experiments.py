@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from torch import distributed
 
 from hw2 import kept, runs, training
-from hw2.answers import Difference, differences
+from hw2.answers import Difference, differences, others
 from hw2.data import DataFile
 from hw2.live import band
 from hw2.paths import ROOT, write
@@ -78,8 +78,10 @@ class Audit(NamedTuple):
     differences: list[Difference]
     archive: DataFile
     copied: list[Copied]  # where the data are another copy than the recorded one
-    # numbers that follow from answers that were computed again; from what is recorded;
-    # and those that only another training can give again
+    # numbers that were computed again from the data; that follow from answers which
+    # were computed again; that follow from what is recorded; and those that only
+    # another training can give again
+    from_data: list[str]
     from_weights: list[str]
     from_record: list[str]
     from_training: list[str]
@@ -297,14 +299,50 @@ def audit(key: str, draws: int | None = 1) -> Audit:
     stored = runs.load(*key.split("/"))
     scored = [name for name in run.summary if name not in stored.summary]
     trained = [*stored.summary, *stored.curves]
+    found, described = [], []
+    if experiment.description:
+        found = _described(experiment, stored)
+        described = [*stored.summary, f"{len(stored.curves)} curves"]
+        trained = []
     if not experiment.evaluate:
-        return Audit(run, [], experiment.data, [], [], scored, trained)
+        rest = [described, [], scored, trained]
+        return Audit(run, found, experiment.data, [], *rest)
     again, archive = _evaluate(experiment, run, weights, draws)
-    found = _differences(run, {**weights, **answers}, again)
+    found += _differences(run, {**weights, **answers}, again)
+    follow = _following(experiment, stored, answers, again)
     copied = []
     if archive.sha256 != run.provenance["data_sha256"]:
-        copied = _copied(experiment, run, {**answers, **again}, found)
-    return Audit(run, found, archive, copied, scored, [], trained)
+        copied = _copied(experiment, run, {**answers, **again}, found, follow)
+    rest = [described, follow, [name for name in scored if name not in follow], trained]
+    return Audit(run, found, archive, copied, *rest)
+
+
+def _described(experiment: Experiment, run: Run) -> list[Difference]:
+    """What a description of the data says, against the data."""
+    result = experiment.train(CHECKPOINTS)
+    found = []
+    for recorded, again in ((run.summary, result.summary), (run.curves, result.curves)):
+        for name, new in again.items():
+            old = recorded.get(name, ())
+            same = np.shape(old) == np.shape(new) and np.isclose(old, new, rtol=1e-6)
+            found.append(Difference(name, np.size(new), int(np.sum(~same)), True))
+    return found
+
+
+def _following(
+    experiment: Experiment, run: Run, answers: Answers, again: Answers
+) -> list[str]:
+    """The numbers that follow from answers which were computed again: they are others
+    where these are.
+    """
+    if not experiment.score:
+        return []
+    changed = others({name: value for name, value in again.items() if name in answers})
+    before, after = (
+        experiment.score(run.config, run.curves, found)[0]
+        for found in (answers, {**answers, **changed})
+    )
+    return [name for name, value in before.items() if value != after[name]]
 
 
 def faults(found: Audit) -> list[str]:
@@ -543,7 +581,11 @@ def _refuse(run: Run, answers: Answers, again: Answers) -> None:
 
 
 def _copied(
-    experiment: Experiment, run: Run, answers: Answers, found: list[Difference]
+    experiment: Experiment,
+    run: Run,
+    answers: Answers,
+    found: list[Difference],
+    follow: list[str],
 ) -> list[Copied]:
     """The shares of right answers on another copy of the data."""
     if not experiment.score:
@@ -564,7 +606,7 @@ def _copied(
     return [
         Copied(number, run.summary[number]["values"], again, tolerance(number))
         for number, again in summary.items()
-        if isinstance(again, list) and number.startswith("test_accuracy")
+        if isinstance(again, list) and "accuracy" in number and number in follow
     ]
 
 

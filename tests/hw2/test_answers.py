@@ -32,7 +32,11 @@ def test_changed_entries_are_counted():
         "classes": torch.tensor([1, 2, 4], dtype=torch.uint8),
         "p": torch.tensor([0.1, 0.501, 0.8]),
     }
-    assert differences(old, new) == [("a.bits", 8, 3), ("classes", 3, 1), ("p", 3, 1)]
+    assert [item[:3] for item in differences(old, new)] == [
+        ("a.bits", 8, 3),
+        ("classes", 3, 1),
+        ("p", 3, 1),
+    ]
     assert [item.holds for item in differences(old, new)] == [False, True, True]
 
 
@@ -47,6 +51,17 @@ def test_two_rows_or_their_share_may_differ():
     assert not changed(100, 3)
     assert changed(10_000, 5)
     assert not changed(10_000, 6)
+
+
+def test_what_is_copied_from_the_data_may_not_differ():
+    old = torch.zeros(10_000, dtype=torch.uint8)
+    new = old.clone()
+    new[0] = 1
+    for name in ("labels", "1.classes"):
+        assert differences({name: old}, {name: old})[0].holds
+    assert differences({"1.classes": old}, {"1.classes": new})[0].holds
+    assert not differences({"labels": old}, {"labels": new})[0].holds
+    assert not differences({"examples.images": old}, {"examples.images": new})[0].holds
 
 
 def test_answers_that_are_missing_or_of_another_shape_are_refused():

@@ -710,7 +710,10 @@ def test_a_kill_between_the_two_files_of_a_run_loses_nothing(
 
 def test_a_good_run_passes_the_audit(toy, recorded, capsys):
     found = experiments.audit("toy/one")
-    assert found.differences == [("1.right.bits", 4000, 0), ("2.right.bits", 4000, 0)]
+    assert [item[:3] for item in found.differences] == [
+        ("1.right.bits", 4000, 0),
+        ("2.right.bits", 4000, 0),
+    ]
     assert (found.from_weights, found.from_record) == (["test_accuracy"], [])
     assert found.from_training == ["parameters", "train_loss"]
     assert main(["audit", "toy/one"]) == 0
@@ -872,6 +875,61 @@ def test_the_band_of_a_repeated_training_pools_what_is_alike_where_seeds_are_few
     monkeypatch.setattr(experiments, "get", lambda *_: alike)
     quantile, spread = 12.924, (2 * 0.005**2 + 2 * 0.01**2) / 3  # 3 degrees
     assert half(two) == pytest.approx(quantile * (spread * 1.5) ** 0.5, rel=1e-3)
+
+
+def test_only_what_follows_from_what_the_weights_give_is_said_to(toy, recorded):
+    answers = {
+        "labels": torch.arange(40) % 3,
+        "classes": torch.arange(40) % 4,
+        "right.bits": pack(torch.arange(40) % 5 > 0),
+        "p": torch.linspace(0, 1, 40),
+        "validation": torch.linspace(0, 0.5, 40),
+    }
+
+    def score(config, curves, found):
+        return {
+            "accuracy": (found["labels"] == found["classes"]).double().mean().item(),
+            "noise": unpack(found["right.bits"], 40).double().mean().item(),
+            "auc": (found["p"].argsort() == torch.arange(40)).double().mean().item(),
+            "validation": found["validation"].square().mean().item(),
+        }, {}
+
+    experiment = replace(toy.EXPERIMENTS["one"], score=score)
+
+    def following(*names):
+        again = {name: answers[name] for name in names}
+        return experiments._following(experiment, recorded, answers, again)
+
+    assert following("labels", "classes", "right.bits", "p") == [
+        "accuracy",
+        "noise",
+        "auc",
+    ]
+    assert following("validation") == ["validation"]
+
+
+def test_a_description_of_the_data_is_made_again(
+    toy, recorded, monkeypatch, capsys, tmp_path
+):
+    def describe(_):
+        result = toy.train(toy.EXPERIMENTS["one"].config, tmp_path / "unused")
+        summary, curves = {"rows": 19_020}, {"head": [[1.0, 2.0], [3.0, 4.0]]}
+        return replace(result, summary=summary, curves=curves, weights={}, answers={})
+
+    plain = replace(toy.EXPERIMENTS["one"], description=True, train=describe)
+    plain = replace(plain, evaluate=None, score=None)
+    monkeypatch.setitem(toy.EXPERIMENTS, "one", plain)
+    experiments.record("toy/one", fresh=True)
+    assert main(["audit", "toy/one"]) == 0
+    assert "computed again from the data: rows, 1 curves" in capsys.readouterr().out
+    run = runs.load("toy", "one")
+    edit(run, lambda r: r["summary"].update(rows=19_021))
+    assert main(["audit", "toy/one"]) == 1
+    assert "of 1 entries of rows 1 are others" in capsys.readouterr().err
+    edit(run, lambda r: r["summary"].update(rows=19_020))
+    edit(run, lambda r: r["curves"]["head"][1].__setitem__(0, 3.001))
+    assert main(["audit", "toy/one"]) == 1
+    assert "of 4 entries of head 1 are others" in capsys.readouterr().err
 
 
 def test_without_the_data_a_run_is_not_audited(toy, recorded, tmp_path, capsys):

@@ -60,6 +60,8 @@ class Experiment:
     once: Callable[..., Result] | None = None
     copies: tuple[DataFile, ...] = ()  # of the same data, that are as good
     seeds: Sequence[int] = ()  # of today's code: a run of others is stale
+    # whether `train` only describes the data, in seconds: an audit does it again
+    description: bool = False
     # the key of the experiment whose recorded weights the training goes on from, which
     # `train` and `once` get besides the folder
     base: str = ""

@@ -1241,6 +1241,7 @@ EXPERIMENTS = {
         config=SHOWN,
         data=imagenette.FILE,
         train=describe,
+        description=True,
         canary=canary_of_transforms,
         evaluate=evaluate_shown,
         copies=(imagenette.OFFICIAL,),

@@ -833,6 +833,7 @@ EXPERIMENTS = {
         config={"split": 211},
         data=magic.FILE,
         train=describe,
+        description=True,
         canary=canary_of_transforms,
         seeds=[211],
     ),
