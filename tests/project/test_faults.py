@@ -113,6 +113,7 @@ from hw2 import runs
 runs.RUNS = Path("runs").resolve()
 accuracy = float(Path("new").read_text())
 run = runs.Run("toy", "one", {{}}, [1, 2], {{}}, {{"test_accuracy": runs.over_seeds([accuracy] * 2)}}, {{}}, [1.0])
+run.provenance.update(runs.provenance(""), device="cpu", seconds=1.0)
 {kill}
 runs.save(run, {{"weight": torch.tensor([accuracy])}})
 """
@@ -131,7 +132,7 @@ print(run.summary["test_accuracy"]["mean"], runs.load_weights(run)["weight"].ite
         "original, calls = imagenette.Image.open, []\n"
         "imagenette.Image.open = lambda file: kill() if calls.append(1) or len(calls) > "
         "20 else original(file)",
-        "imagenette.save_file = kill",
+        "imagenette.save = kill",
         "Path.replace = kill",
     ],
     ids=[
