@@ -387,7 +387,7 @@ class Repeated(NamedTuple):
 
 # so many seeds tell their spread by themselves; and about four of Imagenette's test
 # images, by which seeds that happened to be alike may still differ
-SEEDS, LEAST = 5, 0.001
+ENOUGH, LEAST = 5, 0.001
 
 
 def _unit(number: str) -> str:
@@ -401,7 +401,7 @@ def _like(run: Run, number: str) -> list[list[float]]:
     numbers of the task with the same unit.
     """
     own = run.summary[number]["values"]
-    if len(own) >= SEEDS:
+    if len(own) >= ENOUGH:
         return [own]
     found = []
     for key in registry([run.task]):

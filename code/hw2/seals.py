@@ -99,17 +99,17 @@ Found = Iterator[tuple[str, "Line"]]
 
 
 def _pieces(lines: "Sequence[Line]") -> "Found":
-    inside = [line.path for line in lines[:1]]  # files, each included in the one before
+    inside = list(lines[:1])  # the last line of each file that includes the next one
     for (code, path), group in groupby(
         classified(lines), key=lambda item: (bool(item[0]), item[1].path)
     ):
         block = [line for _, line in group]
-        if path in inside:
-            del inside[inside.index(path) + 1 :]
+        if path in (files := [line.path for line in inside]):
+            inside = inside[: files.index(path)]
         else:
-            name = os.path.relpath(path, inside[-1].parent)
-            yield f"include {name}", replace(block[0], path=inside[-1])
-            inside.append(path)
+            name = os.path.relpath(path, files[-1].parent)
+            yield f"include {name}", replace(inside[-1], number=inside[-1].number + 1)
+        inside.append(block[-1])
         if code:
             yield from ((line.text, line) for line in block)
             continue

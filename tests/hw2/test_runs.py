@@ -206,6 +206,25 @@ def test_the_canary_of_unchanged_code_is_silent_and_that_of_changed_code_is_not(
             runs.check_canary(RUN, losses)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seconds", -5),
+        ("seconds", None),
+        ("seconds", "1"),
+        ("versions", []),
+        ("date", "yesterday"),
+        ("device", ""),
+        ("commit", 7),
+    ],
+)
+def test_provenance_that_cannot_be_is_refused(name, value):
+    runs.save(RUN, {"layer.weight": torch.zeros(1)})
+    edit(lambda record: record["provenance"].update({name: value}))
+    with pytest.raises(runs.RunError, match=f"one.json: {name} of its provenance is"):
+        runs.load("toy", "one")
+
+
 def test_provenance_says_where_a_run_comes_from():
     found = runs.provenance("digest")
     commit, why_none = runs.commit()

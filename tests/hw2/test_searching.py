@@ -96,6 +96,13 @@ def test_what_is_no_storage_is_named(tmp_path, monkeypatch, storage):
         searching.search(TOY, storage)
 
 
+@pytest.mark.parametrize("secret", ["se/cret", "pa:ss@"])
+def test_a_password_is_not_shown(secret):
+    with pytest.raises(searching.SearchError) as error:
+        searching.search(TOY, f"postgresql://user:{secret}@nowhere.invalid:1/x")
+    assert secret not in str(error.value)
+
+
 def test_the_first_trial_is_the_start_and_later_ones_are_better(reference):
     trials = reference.trials
     assert trials[0].params == {name: TOY.start[name] for name in TOY.space}

@@ -208,6 +208,26 @@ def test_invalid_metadata_is_refused(project, files, where):
     assert str(error.value).startswith(f"{where}: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "---\ntitle: T\n\n# Head\n\nText\n",
+            r"doc\.qmd:1: the front matter has no end",
+        ),
+        ("", r"doc\.qmd: there is nothing to render"),
+        ("---\ntitle: T\n---\n\n", r"doc\.qmd: there is nothing to render"),
+        (
+            '```{python}\n#| label: fig-a\n#| fig-cap: "Of `{python} x`"\nx\n```\n',
+            r"doc\.qmd:3: a chunk option is not computed",
+        ),
+    ],
+)
+def test_what_would_be_lost_or_printed_as_it_stands_is_refused(project, text, message):
+    with pytest.raises(QmdError, match=message):
+        read(project({"doc.qmd": text}))
+
+
 def test_missing_document_is_named(project, tmp_path):
     project({"other.qmd": ""})
     with pytest.raises(QmdError, match=r"^absent\.qmd: no such file"):

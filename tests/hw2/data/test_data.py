@@ -140,6 +140,36 @@ def test_a_download_that_is_cut_is_an_error_with_the_remedy(places, monkeypatch)
     assert list((places / "data").iterdir()) == []
 
 
+def test_a_silent_server_is_given_up(places, monkeypatch):
+    monkeypatch.setattr(data, "SILENCE", 0.2)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("HW2_DATA_MIRROR", url)
+        with pytest.raises(data.NotAtHandError, match="timed out"):
+            data.locate(make())
+    assert socket.getdefaulttimeout() is None
+
+
+def test_why_the_mirror_failed_is_told_where_there_is_no_other_source(
+    places, monkeypatch
+):
+    def nowhere(path):
+        raise data.NotAtHandError("it is nowhere published")
+
+    monkeypatch.setenv("HW2_DATA_MIRROR", (places / "mirror").as_uri())
+    with pytest.raises(data.NotAtHandError, match=r"(?s)nowhere published.*set\.bin: "):
+        data.locate(make(nowhere))
+
+
+def test_a_mirror_may_have_any_letters(places, monkeypatch):
+    folder = places / "ümlaut"
+    folder.mkdir()
+    (folder / "set.bin").write_bytes(CONTENT)
+    monkeypatch.setenv("HW2_DATA_MIRROR", f"file://{folder}")
+    assert data.locate(make()) == places / "data" / "set.bin"
+
+
 def test_without_any_source_the_error_says_what_to_put_where(places):
     with pytest.raises(data.DataError) as error:
         data.locate(make())

@@ -373,6 +373,26 @@ def test_the_split_is_a_tenth_of_each_class():
     assert not torch.equal(imagenette.split(labels, seed=212)[1], validation)
 
 
+def test_images_that_are_split_otherwise_are_refused(monkeypatch):
+    counts = [963, 955, 993, 858, 941, 956, 961, 931, 951, 960]
+    labels = torch.arange(10).repeat_interleave(torch.tensor(counts))
+    imagenette.split(labels)
+    monkeypatch.setattr(imagenette, "ROWS", 64 * "0")
+    with pytest.raises(
+        data.DataError, match="split otherwise than those of the recorded"
+    ):
+        imagenette.split(labels)
+
+
+def test_what_was_decoded_is_not_the_archive(places, publish):
+    file = publish(pack(images()))
+    imagenette.load()
+    assert imagenette.at_hand()
+    (places / "mirror" / file.name).unlink()
+    imagenette.load()
+    assert not imagenette.at_hand()
+
+
 def test_images_are_taken_by_row():
     images = imagenette.Images(
         torch.arange(4 * 3 * 64 * 64).view(4, 3, 64, 64).byte(),

@@ -55,6 +55,24 @@ def test_the_seed_decides(frame):
     assert not np.array_equal(parts(frame)[2], parts(frame, seed=212)[2])
 
 
+def test_rows_that_are_split_otherwise_are_refused(monkeypatch):
+    whole = magic.load()
+    magic.split(whole)
+    magic.split(whole, 212)  # of other splits none is recorded by its rows
+    monkeypatch.setattr(magic, "ROWS", 64 * "0")
+    with pytest.raises(data.DataError, match="are split otherwise"):
+        magic.split(whole)
+
+
+def test_a_damaged_copy_of_the_repository_is_named(monkeypatch, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / magic.FILE.name).write_text("short")
+    monkeypatch.setattr(magic, "ROOT", tmp_path)
+    monkeypatch.setenv("HW2_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(data.DataError, match=r"data/magic04\.data has 5 bytes"):
+        magic.load()
+
+
 def test_labels(frame):
     features, labels = magic.arrays(frame)
     assert features.shape == (1100, 10)
