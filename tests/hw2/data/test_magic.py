@@ -69,6 +69,7 @@ def test_a_damaged_copy_of_the_repository_is_named(monkeypatch, tmp_path):
     (tmp_path / "data" / magic.FILE.name).write_text("short")
     monkeypatch.setattr(magic, "ROOT", tmp_path)
     monkeypatch.setenv("HW2_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("HW2_DATA_MIRROR", raising=False)
     with pytest.raises(data.DataError, match=r"data/magic04\.data has 5 bytes"):
         magic.load()
 
