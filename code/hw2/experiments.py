@@ -396,31 +396,31 @@ def _unit(number: str) -> str:
     return found[1] if found else "accuracy"
 
 
-def _like(run: Run, number: str) -> list[list[float]]:
-    """The values of a number, one per seed, and where these are few those of all
-    numbers of the task with the same unit.
-    """
-    own = run.summary[number]["values"]
-    if len(own) >= ENOUGH:
-        return [own]
+def _summaries(task: str) -> list[dict[str, Any]]:
+    """Those of all runs of a task that are good."""
     found = []
-    for key in registry([run.task]):
+    for key in registry([task]):
         with suppress(RunError):
-            summary = get(*key.split("/")).summary
-            found += [
-                value["values"]
-                for name, value in summary.items()
-                if isinstance(value, dict) and _unit(name) == _unit(number)
-            ]
+            found.append(get(*key.split("/")).summary)
     return found
 
 
-def _band(run: Run, number: str) -> tuple[float, float]:
+def _band(
+    run: Run, number: str, summaries: Sequence[dict[str, Any]]
+) -> tuple[float, float]:
     """Where a number may lie when a seed is trained again. Two trainings of one seed
-    that differ by rounding differ by about as much as two seeds do.
+    that differ by rounding differ by about as much as two seeds do: of this number, and
+    where the seeds are few, of all numbers in `summaries` with the same unit.
     """
     values = run.summary[number]["values"]
-    low, high = band({"values": values, "like": _like(run, number)})
+    alike = [
+        value["values"]
+        for summary in summaries
+        for name, value in summary.items()
+        if isinstance(value, dict) and _unit(name) == _unit(number)
+    ]
+    like = [values] if len(values) >= ENOUGH else alike
+    low, high = band({"values": values, "like": like})
     return min(low, fmean(values) - LEAST), max(high, fmean(values) + LEAST)
 
 
@@ -447,12 +447,13 @@ def repeat(key: str, checkpoints: Path) -> list[Repeated]:
         if experiment.score
         else ({}, {})
     )
+    summaries = _summaries(run.task)  # once: each needs its canary
     return [
         Repeated(
             number,
             recorded["values"][0],
             value[0],
-            *_band(run, number),
+            *_band(run, number, summaries),
         )
         for number, value in {**result.summary, **summary}.items()
         if isinstance(value, list)
