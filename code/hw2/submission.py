@@ -457,7 +457,8 @@ def submit(pdf: Path, draft: bool, full: bool = False) -> Path:
             )
     target = ROOT / "dist" / f"{name}.zip"
     write(target, archive.getvalue())
-    shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # what a killed one went on from
+    if full:  # what a killed one would have gone on from
+        shutil.rmtree(CHECKPOINTS, ignore_errors=True)
     return target
 
 
