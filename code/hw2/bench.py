@@ -304,7 +304,10 @@ def _rated(run: Run) -> Run:
     """A record with what follows from it: images a second, and the share of the
     machine's limit.
     """
-    cost = operations(imagenette.from_record(run.config["ours"]))
+    ours = imagenette.from_record(run.config["ours"])
+    cost = kept.value(
+        ("operations", repr(ours)), (__name__,), lambda: operations(ours), int
+    )
     summary = run.summary | {"operations_per_image": cost}
     for name in ("ours", "resnet18", "usual"):
         rate = run.summary["train_images"] / run.summary[f"{name}_epoch_seconds"]

@@ -6,15 +6,17 @@ import base64
 import os
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pypdfium2
 from IPython.display import display
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from hw2.paths import FIGURES, FONTS
+from hw2.paths import FIGURES, FONTS, write
 
 
 def use_style() -> None:
@@ -65,28 +67,25 @@ def _use_latin_modern() -> None:
 
 
 def show(figure: Figure, label: str) -> None:
-    """Write a figure to `figures/<label>.pdf` and `.png`, each in one step, then show
-    it in the report.
+    """Write a figure to `figures/<label>.pdf`, and the pixels of that PDF to `.png`,
+    each in one step, then show it in the report.
     """
     FIGURES.mkdir(exist_ok=True)
-    undated = {
-        "pdf": "CreationDate",
-        "png": "Software",
-    }  # the same figure is the same file, also in another commit
-    for suffix in ("pdf", "png"):
-        target = FIGURES / f"{label}.{suffix}"
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        figure.savefig(scratch, format=suffix, metadata={undated[suffix]: None})
-        os.replace(scratch, target)
-        figure.set_layout_engine(
-            "none"
-        )  # it is laid out now, and the other formats have the same layout
+    pdf, png = BytesIO(), BytesIO()
+    # without a date: the same figure is the same file, also in another commit
+    figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+    # matplotlib would draw it anew for the pixels, and take eight times as long
+    with pypdfium2.PdfDocument(pdf.getvalue()) as document:
+        dpi = plt.rcParams["savefig.dpi"]
+        document[0].render(scale=dpi / 72).to_pil().save(png, "png", dpi=(dpi, dpi))
+    write(FIGURES / f"{label}.pdf", pdf.getvalue())
+    write(FIGURES / f"{label}.png", png.getvalue())
     if _formats() == {"pdf"}:  # it is there already, drawing it again would take long
-        content = (FIGURES / f"{label}.pdf").read_bytes()
-        data = {"application/pdf": base64.b64encode(content).decode()}
+        data = {"application/pdf": base64.b64encode(pdf.getvalue()).decode()}
         display(data | {"text/plain": str(figure)}, raw=True)
         plt.close(figure)
     else:
+        figure.set_layout_engine("none")  # it is laid out, and looks so in any format
         plt.show()
 
 
