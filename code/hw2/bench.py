@@ -313,12 +313,17 @@ def _rated(run: Run) -> Run:
         rate = run.summary["train_images"] / run.summary[f"{name}_epoch_seconds"]
         summary[f"{name}_images_per_second"] = rate
     share = cost * summary["ours_images_per_second"] / run.summary["matmul_rate"]
+    if share > 1:
+        raise RunError(
+            f"{run.file}: ours would run at {share:.0%} of the machine's limit; "
+            "restore it from git or measure it again with `make bench`"
+        )
     return replace(run, summary=summary | {"share_of_limit": share})
 
 
 def recorded() -> list[Run]:
-    """The results of all machines. Raises RunError where one is damaged, or is not of
-    today's code.
+    """The results of all machines. Raises RunError where one is damaged, is not of
+    today's code, or cannot be true.
     """
     found = [
         runs.load("bench", file.stem)

@@ -293,11 +293,13 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     from hw2.data import DataError, NotAtHandError
     from hw2.training import TrainingError
 
+    others = [part for part in parts if part.rstrip("/") != "bench"]
+    timed = not parts or others != parts
     try:
-        keys = experiments.select(parts)
+        keys = experiments.select(others) if others or not parts else []
     except runs.RunError as error:
         return _fail(error)
-    width = max(map(len, keys))
+    width = max(map(len, keys), default=0)
     header = f"{'':2}{'run':<{width}} what was computed again"
     print(header + "\n" + "-" * 88)
     faults: list[str] = []
@@ -325,13 +327,34 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
                 faults += _reproduced(key, found.run, width)
             except (DataError, TrainingError, runs.RunError, OSError) as error:
                 faults.append(f"{key}: {error}")
+    measured, wrong = _bench_audited(width) if timed else (0, [])
+    audited, faults = audited + measured, faults + wrong
     print("-" * 88)
-    print(f"{audited} of {len(keys)} runs audited")
+    print(f"{audited} of {len(keys) + measured + len(wrong)} runs audited")
     for message in absent:
         print(message, file=sys.stderr)
     for fault in faults:
         _fail(fault)
     return 1 if faults or not audited else 0
+
+
+def _bench_audited(width: int) -> tuple[int, list[str]]:
+    """Check the records of the bench, as far as that can be without their machines.
+    Returns how many are good, and the faults.
+    """
+    from hw2 import bench, runs
+
+    try:
+        found = bench.recorded()
+    except runs.RunError as error:
+        print(f"{BAD} {'bench':<{width}} refused", flush=True)
+        return 0, [f"bench: {error}"]
+    for run in found:
+        print(f"{GOOD} {'bench':<{width}} canary agrees: {run.provenance['device']}")
+        names = ", ".join(runs.load("bench", run.name).summary)
+        for line in textwrap.wrap(f"measured, given by `make bench` only: {names}", 66):
+            print(f"{'':{width + 3}}{line}", flush=True)
+    return len(found), []
 
 
 def _audited(found: "experiments.Audit") -> list[str]:

@@ -234,6 +234,10 @@ def test_the_peer_is_judged_on_images_as_it_was_trained_on(archive):
             lambda r: r["summary"].update(usual_epoch_seconds=1e-3),
             "was edited: its digest",
         ),
+        (
+            lambda r: r["summary"].update(ours_epoch_seconds=1e-9),
+            "ours would run at [0-9]+% of the machine's limit",
+        ),
     ],
 )
 def test_an_edited_record_is_refused(record, monkeypatch, edit, message):
@@ -241,11 +245,24 @@ def test_an_edited_record_is_refused(record, monkeypatch, edit, message):
     assert len(bench.recorded()) == 1
     content = json.loads(record.read_text())
     edit(content)
-    if "says" in message:
+    if "digest" not in message:
         content["provenance"]["record_sha256"] = runs.digest(content)
     record.write_text(json.dumps(content))
     with pytest.raises(RunError, match=message):
         bench.recorded()
+
+
+def test_the_audit_says_that_nothing_else_gives_the_seconds(
+    record, monkeypatch, capsys
+):
+    monkeypatch.setattr(bench, "SETTINGS", QUICK)
+    assert main(["audit", "bench"]) == 0
+    printed = capsys.readouterr().out
+    assert "measured, given by `make bench` only: ours_epoch_seconds" in printed
+    assert "1 of 1 runs audited" in printed
+    record.write_text(record.read_text().replace("7", "8"))
+    assert main(["audit", "bench"]) == 1
+    assert "0 of 1 runs audited" in capsys.readouterr().out
 
 
 def test_the_peer_has_no_batch_norm():

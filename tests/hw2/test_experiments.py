@@ -356,7 +356,7 @@ def test_a_failed_experiment_does_not_keep_the_others_from_training(
             ),
             "answers and curves do not fit together",
         ),
-        (lambda result: replace(result, seeds=[1]), "2 curves for 1 seeds"),
+        (lambda result: replace(result, seeds=[1]), "2 (curves|values) for 1 seeds"),
         (
             lambda result: replace(result, summary=result.summary | {"auc": [0.5]}),
             "no standard deviation",
@@ -768,6 +768,27 @@ def negated(run):
             "do not fit together",
         ),
         (
+            lambda run: set_tensors(
+                run,
+                (found := runs.load_answers(run))
+                | {"3.right.bits": found["2.right.bits"].clone()},
+                kind="answers",
+            ),
+            "one.json: test_accuracy has 3 values for 2 seeds",
+        ),
+        (
+            lambda run: edit(
+                run, lambda r: r["curves"]["train_loss"][0].__setitem__(1, -0.1)
+            ),
+            "train_loss is negative or no number",
+        ),
+        (
+            lambda run: edit(
+                run, lambda r: r["curves"].update(train_accuracy=[[0.5] * 4, [1.5] * 4])
+            ),
+            "train_accuracy is no share, between 0 and 1",
+        ),
+        (
             lambda run: edit(run, lambda r: r["provenance"].pop("data_sha256")),
             "its data had SHA-256 None",
         ),
@@ -805,6 +826,20 @@ def test_on_another_copy_of_the_data_both_numbers_are_told(
     set_tensors(recorded, flipped(recorded, 500), kind="answers")
     assert main(["audit", "toy/one"]) == 1
     assert "on copy.txt its weights give" in capsys.readouterr().err
+
+
+def test_on_another_copy_of_the_data_most_answers_are_the_same(toy, recorded, tmp_path):
+    (tmp_path / "data" / "copy.txt").write_text("21c")
+    right = unpack(runs.load_answers(recorded)["2.right.bits"], 4000)
+    # as many become right as wrong, so that the accuracy stays
+    for rows in [(right == value).nonzero()[:250] for value in (True, False)]:
+        right[rows] = ~right[rows]
+    changed = runs.load_answers(recorded) | {"2.right.bits": pack(right)}
+    set_tensors(recorded, changed, kind="answers")
+    (item,) = experiments.audit("toy/one").copied
+    assert abs(item.again[1] - item.recorded[1]) < item.tolerance
+    assert item.changed > 0.1
+    assert not item.holds
 
 
 def test_a_run_on_either_copy_is_good_and_says_which_it_was(toy, tmp_path):
@@ -904,6 +939,8 @@ def test_only_what_follows_from_what_the_weights_give_is_said_to(toy, recorded):
         "auc",
     ]
     assert following("validation") == ["validation"]
+    # of an accuracy that also follows from labels as they are recorded it is not
+    assert following("classes", "p") == ["auc"]
 
 
 def test_a_description_of_the_data_is_made_again(

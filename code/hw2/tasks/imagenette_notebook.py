@@ -17,7 +17,15 @@ from torch import Tensor
 from hw2 import training
 from hw2.answers import BITS, pack, unpack
 from hw2.data.imagenette import COUNTS, FILE, OFFICIAL
-from hw2.tasks import Answers, Curves, Experiment, Result, Summary, imagenette
+from hw2.tasks import (
+    Answers,
+    Curves,
+    Experiment,
+    Result,
+    Summary,
+    check_epochs,
+    imagenette,
+)
 from hw2.tasks.imagenette import FAST
 
 SEEDS = [0, 1]
@@ -84,8 +92,10 @@ def score(
 ) -> tuple[Summary, Curves]:
     """Test accuracies: `<recipe>_0` of the images as they are, `<recipe>_0.05` and so
     on of noisy ones.
+
+    Raises ValueError for curves of another length than the epochs.
     """
-    del config, curves
+    check_epochs(config["plain"]["epochs"], curves)
     summary: dict[str, list[float]] = {}
     for key, bits in answers.items():
         name, _, level = key.removesuffix(BITS).split(".", 2)
