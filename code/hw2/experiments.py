@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -370,17 +371,16 @@ def _following(
     """
     if not experiment.score:
         return []
+    score = partial(experiment.score, run.config, run.curves)
     given = {name: value for name, value in answers.items() if name in again}
-    rest = {name: value for name, value in answers.items() if name not in again}
-    before, with_given, with_rest = (
-        experiment.score(run.config, run.curves, {**answers, **changed})[0]
-        for changed in ({}, others(given), others(rest))
-    )
-    return [
-        name
-        for name, value in before.items()
-        if value != with_given[name] and value == with_rest[name]
-    ]
+    before = score(answers)[0]
+    moved = score({**answers, **others(given)})[0]
+    follow = {name for name, value in before.items() if value != moved[name]}
+    for name in answers.keys() - given.keys():  # one by one: some must fit together
+        with suppress(ValueError):  # as the curves tell where this one is another
+            moved = score({**answers, **others({name: answers[name]})})[0]
+            follow -= {name for name, value in before.items() if value != moved[name]}
+    return [name for name in before if name in follow]
 
 
 def faults(found: Audit) -> list[str]:
