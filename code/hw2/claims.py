@@ -209,6 +209,12 @@ def examine(claim: Claim, place: pages.Place | None, changes: bool = False) -> V
             tie = pages.tie(place, claim.claimed)
         except pages.TieError as error:
             faults.append(f"{place.where}: {error}")
+        except Exception as error:  # of sympy, at what it has not met before
+            kind = type(error).__name__
+            faults.append(
+                f"{place.where}: `{place.latex}` cannot be compared with its claim: "
+                f"{kind}: {error}"
+            )
     made, survivors = _changed(claim) if changes and not faults else (0, [])
     changes_of = [name.partition(": ")[0] for name in survivors]
     for name, change in zip(survivors, changes_of, strict=True):

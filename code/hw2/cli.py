@@ -88,7 +88,8 @@ def _labels_and_seals(only: str) -> list[str]:
         for sentence, message in seals.broken(seals.pages())
         if not only or section_of(sentence.where) == only
     ]
-    references = pdf_check.unknown(lines) + pdf_check.disordered(lines)
+    references = pdf_check.unknown(lines) + pdf_check.uncited(lines)
+    references += pdf_check.disordered(lines)
     return pdf_check.repeated_labels(lines) + references + broken
 
 

@@ -14,12 +14,15 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
 
 from hw2 import pages
+from hw2.formulas.collecting import CODE, classified
 from hw2.paths import REPORT
 from qmdpdf.source import Line, expand
 
 HEADING = re.compile(r"^#{1,3} (.+?)\s*(\{.*\})?\s*$")
 REFERENCE = re.compile(r"@((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
 LABEL = re.compile(r"(?:\{#|label:\s*)((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
+CITED = re.compile(r"(?<![\w\\])@([A-Za-z][\w:-]*)")
+BIBLIOGRAPHY = "references.bib"
 TICK = "✓"  # beside the number of a checked equation
 HANGING = 5.0  # points: punctuation hangs by 1.2, the frame around code by 3
 CAPTION = re.compile(r"^(?:Figure|Table)\s+\d+(?=:)", re.MULTILINE)
@@ -174,6 +177,24 @@ def repeated_labels(lines: list[Line]) -> list[str]:
         f"{places[1]}: the label {label} is defined again, first at {places[0]}"
         for label, places in found.items()
         if len(places) > 1
+    ]
+
+
+def uncited(
+    lines: list[Line], bibliography: Path = REPORT.parent / BIBLIOGRAPHY
+) -> list[str]:
+    """A message for each citation of what is not in the bibliography."""
+    known = set(
+        re.findall(
+            r"^@\w+\{\s*([^,\s]+)", bibliography.read_text(encoding="utf-8"), re.M
+        )
+    )
+    return [
+        f"{line.where}: unknown citation @{key}; {bibliography.name} has no such entry"
+        for chunk, line in classified(lines)
+        if not chunk
+        for key in CITED.findall(CODE.sub("", line.text))
+        if not REFERENCE.match(f"@{key}") and key not in known
     ]
 
 

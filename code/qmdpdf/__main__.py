@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.document.name:  # such as `.`
         parser.error(f"{options.document} is no document; give a .qmd file")
+    if options.document.is_dir():
+        parser.error(f"{options.document} is a folder; give a .qmd file")
     target = options.output or options.document.with_suffix(".pdf")
     if target.suffix != ".pdf":  # which might be a source
         parser.error(f"{target}: the name of a PDF ends in .pdf; give such a name")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -141,6 +142,25 @@ def write_latex(document: Document, woven: list[Line], folder: Path) -> None:
         raise QmdError(f"pandoc failed on {document.path}:\n{result.stderr}")
     if result.stderr.strip():
         print(result.stderr.strip())
+    _refuse_turned(
+        document, woven, (folder / "document.tex").read_text(encoding="utf-8")
+    )
+
+
+def _refuse_turned(document: Document, woven: list[Line], latex: str) -> None:
+    """Raise QmdError for letters that are written from right to left, where nothing
+    tells LaTeX to.
+    """
+    turned = re.search(r"[\u0590-\u08ff]", latex)
+    if turned and not re.search("bidi|babelprovide", latex):
+        otherwise = _find_option(document, turned[0])
+        raise QmdError(
+            f"{find(woven, turned[0]) or otherwise}: {turned[0]} is written from right "
+            "to left, here it would not be; give a font that has it and put "
+            "\\usepackage[bidi=basic]{babel} "
+            "\\babelprovide[import, onchar=ids fonts]{hebrew} into include-in-header, "
+            "as report/preamble.tex does"
+        )
 
 
 def _copy_images(
@@ -178,7 +198,8 @@ def _describe(document: Document, kind: str, label: str) -> str:
     if kind == "empty":
         where = document.find(rf"(#|label:\s*){name}\b(?!-)")
         return f"{where}: {label} shows no Markdown table"
-    where = document.find(rf"@{name}(?![\w-])")
+    pattern = rf"@{name}(?![\w-])"
+    where = document.find(pattern, otherwise=_find_option(document, pattern))
     remedy = (
         "add it to the bibliography"
         if kind == "citation"
@@ -272,14 +293,10 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
     ]
     # images lie beside the document
     images = f"{document.path.parent}:{os.environ.get('TEXINPUTS', '')}"
-    result = subprocess.run(
+    status, output = _attended(
         command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        env=os.environ
+        folder,
+        os.environ
         | {
             "FORCE_SOURCE_DATE": "1",
             "TZ": "UTC",  # or \today would be that of this place
@@ -288,24 +305,46 @@ def _latexmk(document: Document, woven: list[Line], folder: Path) -> Path:
         },
     )
     log = folder / "document.log"
-    text = (
-        log.read_text(encoding="utf-8", errors="replace")
-        if log.exists()
-        else result.stdout
-    )
-    if result.returncode:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else output
+    if status:
         raise QmdError(latex_error(document, text))
     refuse_lost(document, text)
     boxes = re.findall(r"^Overfull .*", text, re.MULTILINE)
     printed = (folder / "document.tex").read_text(encoding="utf-8").split("\n")
     print(f"  overfull boxes: {len(boxes)}")
     for box in boxes:
-        place = re.search(r"at lines (\d+)--(\d+)", box)
+        place = re.search(r"at lines? (\d+)(?:--(\d+))?", box)
         # a line of printed text is reported where the next one is read
-        first = place and int(place[1]) - (place[1] == place[2])
-        found = _woven_where(woven, printed[first - 1]) if first else None
+        first = int(place[1]) - (place[1] == place[2]) if place else 0
+        # or below its end, where it is alone in its block
+        near = (printed[i - 1] for i in range(first, max(first - 4, 0), -1))
+        found = next(filter(None, (_woven_where(woven, line) for line in near)), None)
         print(f"  {found}: {box}" if found else f"  {box}")
     return folder / "document.pdf"
+
+
+def _attended(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> tuple[int, str]:
+    """Exit status and output of a program, which ends with this one, and what it has
+    begun with it.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, output
 
 
 def refuse_lost(document: Document, log: str) -> None:
@@ -316,10 +355,14 @@ def refuse_lost(document: Document, log: str) -> None:
     word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
     text = re.escape(word[1] or word[2]) if word else r"(?!)"
     where = document.find(text, otherwise=_find_option(document, text))
+    remedy = (
+        "nothing has this label"
+        if "Reference" in lost[0]
+        else "give a font that has it, such as `mainfont: DejaVu Sans` below `format: "
+        "pdf:`"
+    )
     raise QmdError(
-        f"{where}: LaTeX lost something; for a missing character give a font that "
-        "has it, such as `mainfont: DejaVu Sans` below `format: pdf:`\n"
-        + "\n".join(sorted(set(lost)))
+        f"{where}: LaTeX lost something; {remedy}\n" + "\n".join(sorted(set(lost)))
     )
 
 

@@ -5,7 +5,7 @@ local labelling = dofile(pandoc.path.join({ pandoc.path.directory(PANDOC_SCRIPT_
 local kind = labelling.kind
 local environments = { thm = "theorem", lem = "lemma", cor = "corollary", prp = "proposition", def = "definition" }
 
-local labels, problems = {}, {}
+local labels, unnumbered, problems = {}, {}, {}
 
 local function problem(kind, label)
   problems[#problems + 1] = "qmdpdf\t" .. kind .. "\t" .. label .. "\n"
@@ -164,7 +164,12 @@ function Pandoc(doc)
     Table = hand_table,
     Header = function(header)
       local numbered = PANDOC_WRITER_OPTIONS.number_sections and not header.classes:includes("unnumbered")
-      if numbered and kind(header.identifier) then declare(header.identifier) end
+      local label = kind(header.identifier) and header.identifier
+      if label and numbered then declare(label) end
+      if label and not numbered then
+        if unnumbered[label] then problem("duplicate", label) end
+        unnumbered[label] = true
+      end
     end,
   })
   doc = doc:walk({

@@ -173,13 +173,11 @@ def _evaluate_inline(
                 f"{where}: inline `{match[1]}` raised {value['ename']}: "
                 f"{value['evalue']}"
             )
-        if ADDRESS.search(value["data"]["text/plain"]) and (
-            "text/markdown" not in value["data"]
-        ):
+        if why := _unprintable(value["data"]):
             where = _inline_where(cell, match, document)
             raise QmdError(
-                f"{where}: inline `{match[1]}` is {value['data']['text/plain']}, with "
-                "an address that is another one in each render"
+                f"{where}: inline `{match[1]}` is {value['data']['text/plain']}, "
+                f"{why}; give text, a number or display.Markdown"
             )
     cell.metadata["inline"] = [
         {
@@ -225,6 +223,20 @@ def _inline_where(
     return document.lines[
         cell.metadata["first"] + cell.source[: match.start()].count("\n")
     ].where
+
+
+def _unprintable(data: dict[str, Any]) -> str:
+    """Why a value cannot stand in a line of text; empty where it can."""
+    plain = data["text/plain"]
+    if "text/markdown" in data or plain.startswith(("'", '"')):
+        return ""
+    if ADDRESS.search(plain):
+        return "with an address that is another one in each render"
+    if other := sorted(set(data) - {"text/plain", "text/latex"}):
+        return f"which is shown as {other[0]}"
+    if plain == "None" or "\n" in plain or re.fullmatch(r"<.*>", plain):
+        return "which is no text"
+    return ""
 
 
 def _inline_markdown(data: dict[str, Any]) -> str:

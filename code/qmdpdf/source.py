@@ -31,7 +31,8 @@ FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*?)\s
 OPTION = re.compile(r"#\s*\|")  # formatters write `#| echo: false` as `# | echo: false`
 SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")  # of code, in a line
 INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}")
-INLINE = re.compile(r"`\{python\}\s+((?:(?!\n\s*\n)[^`])+?)\s*`")
+# as Quarto reads it: not behind a backtick, and with a blank on the same line
+INLINE = re.compile(r"(?<!`)`\{python\}[ \t]+((?:(?!\n\s*\n)[^`])+?)\s*`")
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of code, or an HTML comment: its first and last line, and what
-    stands behind its first fence.
+    """A fenced block of code, or an HTML comment: its first and last line, its first
+    fence, and what stands behind that.
     """
 
     kind: str
     first: int
     last: int
     info: str = ""
+    fence: str = ""
 
 
 def find(lines: list[Line], pattern: str, nth: int = 1) -> str | None:
@@ -167,7 +169,7 @@ def blocks(lines: list[Line], start: int = 0) -> Iterator[Block]:
         match, rest = FENCE.match(line.text), line.text
         if fence and opened is not None:
             if match and _closes(match, fence):
-                yield Block("code", opened, i, fence["info"])
+                yield Block("code", opened, i, fence["info"], fence["fence"])
                 opened = fence = None
             continue
         if opened is not None:  # in a comment
@@ -253,7 +255,7 @@ def _check(line: Line, block: Block | None, number: int) -> None:
         if text.rstrip() != CHUNK:
             raise QmdError(
                 f"{where}: unsupported code block {block.info}; write ```{{python}} "
-                "and #| options"
+                "at the start of the line, with three backticks, and #| options"
             )
         return
     if "{{<" in text:
@@ -267,15 +269,21 @@ def _check(line: Line, block: Block | None, number: int) -> None:
             )
     if chunk:
         return
-    if block and block.kind == "comment" and text.strip() == CHUNK:
+    unseen = block and (block.kind == "comment" or "~" in block.fence)
+    if unseen and text.strip() == CHUNK:
         raise QmdError(
-            f"{where}: Quarto runs a chunk in a comment; remove it, or write "
-            "`#| eval: false` and `#| echo: false` instead of the comment"
+            f"{where}: Quarto runs a chunk in a comment and between ~~~; remove it, "
+            "write `#| eval: false`, or quote it between four backticks"
+        )
+    if not block and re.search(r"(?<!`)`\{python\}\s*$", text):
+        raise QmdError(
+            f"{where}: Quarto computes inline code where `{{python}} and the beginning "
+            "of the expression stand on one line; write them so"
         )
     quoted = any(
         len(span[1]) > 1 and "`{python}" in span[2] for span in SPAN.finditer(text)
     )
-    if quoted or (block and "`{python} " in text):
+    if quoted or (block and re.search(r"(?<!`)`\{python\}[ \t]", text)):
         raise QmdError(
             f"{where}: Quarto evaluates an inline expression in quoted code and in a "
             "comment too; write it with other words"
@@ -312,6 +320,13 @@ def _options(cell: "nbformat.NotebookNode", lines: list[Line]) -> dict[str, Any]
             raise QmdError(
                 f"{lines[first + offset].where}: chunk option {key} needs a label that "
                 f"starts with {label}"
+            )
+    name = options.get("label", "")
+    for label in ("fig", "tbl"):
+        if name.startswith(f"{label}-") and f"{label}-cap" not in options:
+            raise QmdError(
+                f"{lines[first].where}: {name} needs a caption; give the chunk option "
+                f"{label}-cap, or another label"
             )
     if "fig-subcap" in options and "fig-cap" not in options:
         raise QmdError(f"{lines[first].where}: chunk option fig-subcap needs a fig-cap")

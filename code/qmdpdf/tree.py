@@ -56,7 +56,10 @@ STRAY = re.compile(
 )
 FOREIGN = re.compile(r"\{(?!python\} )\w+\}")  # inline code that Quarto would compute
 TARGET = re.compile(r" {0,3}\[[^]^@]+\]:(\s|$)")
-DELIMITERS = re.compile(r"\|?(\s*:?-+:?\s*\|)+(\s*:?-+:?\s*)?")
+# what a table may stand behind: marks of quotes and lists
+MARKS = re.compile(r"^(\s*(>|[-*+]|\d+[.)])(?=\s))*\s*")
+DELIMITERS = re.compile(r"\|?(\s*:?-+:?\s*[|+])+(\s*:?-+:?\s*)?")
+LENGTH = re.compile(r"\d+(\.\d+)?(%|px|cm|mm|in|pt|em)?")
 UNSPLIT = re.compile(r"\\.|(`+).*?\1|\$[^$]+\$")  # in which | parts no cells
 COMMENTS = re.compile(r"(<!--.*?-->\s*)+", re.DOTALL)
 
@@ -82,7 +85,7 @@ def parse(lines: list[Line]) -> Node:
     if done.returncode:
         raise QmdError(f"{lines[0].where}: pandoc cannot read it: {done.stderr}")
     tree = json.loads(done.stdout)
-    if problems := [*_fences(tree, lines), *_unknown(tree, lines)]:
+    if problems := [*_unknown(tree, lines), *_fences(tree, lines)]:
         raise QmdError("\n".join(problems))
     return tree
 
@@ -222,25 +225,29 @@ def _lost(text: list[Line]) -> Iterator[str]:
     """Lines whose text pandoc drops without a word: the target of a link, and cells of
     a table that are more than those of its head.
     """
-    head = 0
-    for i, line in enumerate(text):
+
+    def cells(line: Line) -> int:
+        row = MARKS.sub("", UNSPLIT.sub("", line.text)).strip()
+        return row.removeprefix("|").removesuffix("|").count("|") + 1
+
+    head, before = 0, None
+    for line in text:
         if TARGET.match(line.text):
             yield (
                 f"{line.where}: pandoc takes this for the target of a link, and prints "
                 "nothing; write links as [text](target), or \\[ for a bracket"
             )
-        if not line.text.lstrip().startswith("|"):
+        content = MARKS.sub("", line.text).strip()
+        if not content:
             head = 0
-            continue
-        cells = UNSPLIT.sub("", line.text).strip().strip("|").count("|") + 1
-        if not head:
-            below = text[i + 1].text.strip() if i + 1 < len(text) else ""
-            head = cells if DELIMITERS.fullmatch(below) else 0
-        elif head and cells > head:
+        elif not head and "|" in content and DELIMITERS.fullmatch(content):
+            head = cells(before) if before else 0
+        elif head and cells(line) > head:
             yield (
-                f"{line.where}: a row of {cells} cells in a table of {head} columns, "
-                "of which the last are lost; write \\| for the sign"
+                f"{line.where}: a row of {cells(line)} cells in a table of {head} "
+                "columns, of which the last are lost; write \\| for the sign"
             )
+        before = line if content else None
 
 
 def _attributes(node: Node, place: Callable[[str], str]) -> Iterator[str]:
@@ -256,6 +263,11 @@ def _attributes(node: Node, place: Callable[[str], str]) -> Iterator[str]:
         (f"{key}=", rf"\b{re.escape(key)}\s*=")
         for key in pairs
         if key not in known_keys
+    ]
+    bad += [
+        (f"{key}={value}", rf"\b{re.escape(key)}\s*=")
+        for key, value in pairs.items()
+        if node["t"] == "Image" and key in known_keys and not LENGTH.fullmatch(value)
     ]
     labels = {"Figure": {"fig"}, "Image": {"fig"}, "Table": {"tbl"}, "Header": {"sec"},
               "Div": THEOREMS | {"fig", "tbl"}}.get(node["t"], set())  # fmt: skip
@@ -286,6 +298,9 @@ def _div(node: Node, place: Callable[[str], str]) -> Iterator[str]:
     if prefix in {"fig", "tbl"} and (not content or content[-1]["t"] != "Para"):
         yield f"{where}: the last paragraph of {name} is its caption"
     elif prefix == "tbl":
+        tables = [block for block in content if block["t"] == "Table"]
+        if any(table["c"][1][1] for table in tables):
+            yield f"{where}: the table in {name} has a second caption; remove it"
         kinds = [block["t"] for block in content[:-1]]
         others = kinds.count("Table") > 1 or set(kinds) - {"Table", "RawBlock"}
         if "Table" in kinds and others:

@@ -57,14 +57,16 @@ def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
     output = options.get("output", True)
     if output is False:
         return source
-    text, figures = [], []
+    parts: list[str] = []  # in their order
+    figures: list[str] = []
+    captioned = "fig-cap" in options
     for i, item in enumerate(cell.get("outputs", [])):
         if item.output_type == "stream":
             if item.name == "stderr" and not options.get("warning", True):
                 continue
             printed = CHUNK_FILE.sub("chunk", item.text)
             _refuse_address(printed, where)
-            text.append(
+            parts.append(
                 printed
                 if output == "asis"
                 else _fenced(ANSI.sub("", printed).rstrip("\n"))
@@ -73,8 +75,9 @@ def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
             name = f"figure-{number}-{i}{SUFFIX[kind]}"
             (folder / name).write_bytes(base64.b64decode(item.data[kind]))
             figures.append(name)
+            parts.append(name if captioned else f"![]({name})")
         else:
-            text.append(_display(item.data, where))
+            parts.append(_display(item.data, where))
     if (
         (label := options.get("label", "")).startswith("fig-")
         and options.get("eval", True)
@@ -87,10 +90,16 @@ def _chunk(cell: nbformat.NotebookNode, folder: Path, number: int) -> str:
             f"{where}: the chunk shows {len(figures)} figures and has {captions} "
             "subcaptions in fig-subcap; give each figure one"
         )
+    if captioned and figures:  # one block, where they stand
+        first = parts.index(figures[0])
+        if parts[first : first + len(figures)] != figures:
+            raise QmdError(
+                f"{where}: the chunk shows something between its figures, which have "
+                "one caption; show it before or behind them"
+            )
+        parts[first : first + len(figures)] = [_figure(figures, options)]
     return "\n\n".join(
-        part
-        for part in (source, *_text_and_table(text, options), _figure(figures, options))
-        if part
+        part for part in (source, *_text_and_table(parts, options)) if part
     )
 
 
@@ -139,14 +148,8 @@ def _display(data: dict[str, str], where: str) -> str:
 
 
 def _figure(names: list[str], options: dict) -> str:
-    """The figures of a chunk, as a figure Div with caption and subcaptions where the
-    chunk has a caption.
-    """
-    if not names:
-        return ""
+    """The figures of a chunk, as a figure Div with caption and subcaptions."""
     label, captions = options.get("label", ""), options.get("fig-subcap", [])
-    if "fig-cap" not in options:
-        return "\n\n".join(f"![]({name})" for name in names)
     images = [
         f"![{captions[i] if i < len(captions) else ''}]({name}){{#{label}-{i + 1}}}"
         if captions

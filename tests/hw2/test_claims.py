@@ -137,7 +137,24 @@ def test_a_claim_whose_label_is_not_in_the_report_does_not_hold(registry):
 def test_a_page_that_says_something_else_refutes_the_claim(registry):
     verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex="y = 3 x"))
     assert verdict.faults == (
-        "page.qmd:3: the page says 3*x, the checked claim is 2*x",
+        "page.qmd:3: the page says `y = 3 x`, the checked claim is `2 x`",
+    )
+
+
+@pytest.mark.parametrize("latex", [r"y \ge 2 x", "y = 2 x > 0", "y < x"])
+def test_another_relation_on_the_page_refutes_the_claim(registry, latex):
+    verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex=latex))
+    (fault,) = verdict.faults
+    assert fault.startswith("page.qmd:3: ")
+    assert f"`{latex}`" in fault
+
+
+def test_what_cannot_be_compared_is_a_fault_at_its_place(registry, monkeypatch):
+    monkeypatch.setattr(claims.pages, "tie", lambda *_: 1 / 0)
+    verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex="y = 2 x"))
+    assert verdict.faults == (
+        "page.qmd:3: `y = 2 x` cannot be compared with its claim: ZeroDivisionError: "
+        "division by zero",
     )
 
 

@@ -85,6 +85,20 @@ def test_figures_are_mentioned_in_their_order(tmp_path):
     )
 
 
+def test_a_citation_of_what_is_not_in_the_bibliography_is_found(tmp_path):
+    bibliography = tmp_path / "references.bib"
+    bibliography.write_text("@article{known2019,\n title = {T}}\n@book{ other , }\n")
+    file = tmp_path / "page.qmd"
+    file.write_text(
+        "As [@known2019; @knwon2019] and @other say, @fig-a, `x @ y`, a@b.org.\n\n"
+        "```{python}\n@cache\ndef f(): pass\n```\n"
+    )
+    (fault,) = pdf_check.uncited(expand(file), bibliography)
+    assert fault.endswith(
+        "page.qmd:1: unknown citation @knwon2019; references.bib has no such entry"
+    )
+
+
 DOCUMENT = r"""\documentclass{scrartcl}
 \usepackage{graphicx,hyperref,amssymb}
 \newcommand{\verified}{$\checkmark$}

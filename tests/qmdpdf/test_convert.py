@@ -5,11 +5,11 @@ their source.
 import os
 import re
 import shutil
-import subprocess
 from datetime import UTC, datetime
 
 import pytest
 
+import qmdpdf.convert as convert_module
 from qmdpdf.__main__ import main
 from qmdpdf.convert import convert, latex_error, publish, refuse_lost, write_latex
 from qmdpdf.metadata import QmdError
@@ -241,15 +241,14 @@ def test_publish_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
 @pytest.fixture
 def passes(monkeypatch):
     """How often LaTeX ran in each call of latexmk."""
-    counts, original = [], subprocess.run
+    counts, original = [], convert_module._attended
 
-    def run(command, **options):
-        done = original(command, **options)
-        if "latexmk" in command[0]:
-            counts.append(done.stdout.count("Run number"))
-        return done
+    def run(*arguments):
+        status, output = original(*arguments)
+        counts.append(output.count("Run number"))
+        return status, output
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(convert_module, "_attended", run)
     return counts
 
 

@@ -21,7 +21,7 @@ QUOTED = """\
 ````
 
 ~~~
-```{python}
+```python
 ~~~
 
 - item
@@ -147,7 +147,7 @@ def test_comments_of_a_chunk_stay_comments(project):
         (
             "```{python}\n#| label: fig-a\n#| fig-subcap: [a, b]\nx\n```",
             1,
-            "fig-subcap needs a fig-cap",
+            "fig-a needs a caption; give the chunk option fig-cap",
         ),
         (
             "```{python}\n#| fig-cap: A caption\nx\n```",
@@ -162,6 +162,10 @@ def test_comments_of_a_chunk_stay_comments(project):
         ("text\n\n```python\nx\n\ntext", 2, "```"),
         ("text\n\n<!-- x\n\ntext", 2, "<!-- is never closed"),
         ("<!--\n```{python}\nx\n```\n-->", 1, "chunk in a comment"),
+        ("~~~\n```{python}\nx\n```\n~~~", 1, "and between ~~~"),
+        ("```{python}\n#| label: tbl-a\nx\n```", 1, "tbl-a needs a caption"),
+        ("  ```{python}\n  x\n  ```", 0, "at the start of the line"),
+        ("text `{python}\n1 + 1`", 0, "stand on one line"),
         ("<!--\n{{< include _part.qmd >}}\n-->", 1, "line of its own"),
         ("```python\n{{< include _part.qmd >}}\n```", 1, "line of its own"),
         ("```python\n`{python} x`\n```", 1, "inline expression in quoted code"),

@@ -58,6 +58,12 @@ def lines(text):
         ("a\n\nSee [@fig-b, left].", 2, "what stands behind @fig-b"),
         ("a\n\n[Warning]: never", 2, "target of a link"),
         ("| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | x | lost |", 3, "a row of 3 cells"),
+        ("> | a | b |\n> |---|---|\n> | 1 | 2 | lost |", 2, "a row of 3 cells"),
+        ("- | a | b |\n  |---|---|\n  | 1 | 2 | lost |", 2, "a row of 3 cells"),
+        ("a | b\n--|--\n1 | 2 | lost", 2, "a row of 3 cells"),
+        ("| a | b |\n|---+---|\n| 1 | 2 | lost |", 2, "a row of 3 cells"),
+        (f"::: {{#tbl-a}}\n{TABLE}\n\n: Inner\n\nCap\n:::", 0, "a second caption"),
+        ("![x](a.png){width=abc}", 0, "width=abc"),
         ("![x](a.png){fig-align=left}", 0, "fig-align="),
         ("![x](a.svg)", 0, "a.svg"),
         ("![x](https://example.org/a.png)", 0, "https://example.org/a.png"),
@@ -81,6 +87,9 @@ def test_what_is_not_known_is_refused_where_it_stands(source, line, named):
 @pytest.mark.parametrize(
     "source",
     [
+        "a | b\n--|--\n1 |\n\n1 | 2 | no table",
+        "> | a | b |\n> |---|---|\n> | `1|2` | \\| |",
+        "![x](a.png){width=50% height=2cm}",
         "````\n```\nx\n```\n````",
         "~~~\n```\nx\n```\n~~~",
         "- item\n\n  ```python\n  x\n\n      y\n  ```",

@@ -269,6 +269,24 @@ def test_what_cannot_be_printed_is_refused(project, tmp_path, output, options, n
         weave(document, tmp_path)
 
 
+FIGURE = {"image/jpeg": JPEG, "text/plain": "x"}
+
+
+def test_text_and_figures_keep_their_order(project, woven_text, tmp_path):
+    document = shows(project, "up\n", FIGURE, "down\n", FIGURE)
+    found = re.findall(r"up|down|!\[\]\(\S+\)", woven_text(document, tmp_path))
+    assert found == ["up", "![](figure-0-1.jpg)", "down", "![](figure-0-3.jpg)"]
+    captioned = "#| label: fig-a\n#| fig-cap: Cap\n"
+    document = shows(project, "up\n", FIGURE, FIGURE, "down\n", options=captioned)
+    found = re.findall(r"up|:::|down", woven_text(document, tmp_path))
+    assert found == ["up", ":::", ":::", "down"]
+    document = shows(project, FIGURE, "between\n", FIGURE, options=captioned)
+    with pytest.raises(
+        QmdError, match=r"^doc\.qmd:2: .* something between its figures"
+    ):
+        weave(document, tmp_path)
+
+
 def test_a_jpeg_is_a_figure(project, woven_text, tmp_path):
     document = shows(project, {"image/jpeg": JPEG, "text/plain": HERE})
     assert "![](figure-0-0.jpg)" in woven_text(document, tmp_path)
@@ -289,7 +307,7 @@ def test_the_file_of_a_warning_is_the_same_in_each_render(
 
 
 def test_woven_lines_know_where_they_came_from(project, tmp_path):
-    source = "one `{python} a`\n`{python} b` two\nthree `{python}\nc` four\n\nend"
+    source = "one `{python} a`\n`{python} b` two\nthree `{python} c\n` four\n\nend"
     document = read(project({"doc.qmd": f"```{{python}}\nx\n```\n{source}\n"}))
     values = ["1\n1\n1", "2", "3\n3"]
     cell = document.notebook.cells[1]

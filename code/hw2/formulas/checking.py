@@ -33,6 +33,7 @@ from hw2.formulas.meaning import (
 from hw2.formulas.reading import Chain, FormulaError, Node, read
 
 EVALUATED, DEFINING, READ, SKIPPED = "evaluated", "defining", "read", "not evaluated"
+ABSENT = "absent"  # from the page, or from where it has to stand there
 INEQUALITIES = {"<", ">", r"\le", r"\ge"}
 NOTHING = Node("dots")
 KIN = 2  # symbols that one is exchanged for
@@ -51,9 +52,10 @@ class Case:
     means, so that a weaker bound is refuted too. `holds` judges in place of the usual
     evaluation. `near` is how far the sides of an approximation may differ, relatively.
     With `define` its left side means from here on what its right side says, which may
-    have to be equal to something too. `times` is how often the page has it: of two
-    conditions that are written alike, one may have been changed into something that is
-    true. `skip` says why it is not evaluated.
+    have to be equal to something too. `times` is how often the page has it, 0 for any:
+    elsewhere it may be true and say another thing. `after` are the words before it,
+    where two formulas could be exchanged, for each time. `skip` says why it is not
+    evaluated.
     """
 
     latex: str
@@ -66,7 +68,8 @@ class Case:
     bind: Mapping[str, Any] = field(default_factory=dict)
     tends: tuple[str, float] | None = None
     define: bool = False
-    times: int = 0
+    times: int = 1
+    after: Sequence[str] = ()
     skip: str = ""
 
 
@@ -125,7 +128,7 @@ class Section:
         self.world = world
         self.formulas = formulas
         self.cases = {_squeezed(case.latex): case for case in world.cases}
-        self.used: dict[str, list[str]] = {}
+        self.used: dict[str, list[Formula]] = {}
         self.parts: list[tuple[Finding, _Part]] = []
         self.page: dict[str, _Definition] = {}
         self.symbols: dict[str, Node] = {}
@@ -151,23 +154,17 @@ class Section:
         """Judge all formulas; with `changes` also their wrong versions."""
         findings = [self._examine(formula) for formula in self.formulas]
         for latex, case in self.cases.items():
-            places = self.used.get(latex, [])
-            if not places or case.times not in (0, len(places)):
-                place = f"world of {self.world.section}"
-                findings.append(
-                    Finding(
-                        Formula(latex, place, self.world.section, ""),
-                        SKIPPED,
-                        faults=[self._elsewhere(latex, case, places)],
-                    )
-                )
+            if found := self._elsewhere(latex, case, self.used.get(latex, [])):
+                where, fault = found
+                formula = Formula(latex, where, self.world.section, "")
+                findings.append(Finding(formula, ABSENT, faults=[fault]))
         for name in self.world.defined - set(self.page):
             findings.append(
                 Finding(
                     Formula(
                         name, f"world of {self.world.section}", self.world.section, ""
                     ),
-                    SKIPPED,
+                    ABSENT,
                     faults=[f"the page does not define `{name}`"],
                 )
             )
@@ -176,27 +173,41 @@ class Section:
                 self._change(index, finding, part)
         return findings
 
-    def _elsewhere(self, latex: str, case: Case, places: Sequence[str]) -> str:
-        """What is wrong with where the page has the formula of a case."""
-        if places:
-            return (
-                f"the world's case for `{latex}` is about {case.times} of the page's "
-                f"{len(places)}: {', '.join(places)}"
+    def _elsewhere(
+        self, latex: str, case: Case, places: Sequence[Formula]
+    ) -> tuple[str, str] | None:
+        """What is wrong with where the page has the formula of a case, after the place;
+        None where nothing is.
+        """
+        times = len(case.after) or case.times
+        if places and times not in (0, len(places)):
+            return places[-1].where, (
+                f"the world's case for `{latex}` is about {times} of the page's "
+                f"{len(places)}: {', '.join(place.where for place in places)}"
             )
+        for place, words in zip(places, case.after, strict=False):
+            if not place.before.endswith(words):
+                return place.where, (
+                    f"`{latex}` stands behind '{place.before[-len(words) :]}', the "
+                    f"world's case for it behind '{words}'"
+                )
+        if places:
+            return None
         others = {
             _squeezed(formula.latex): formula.where
             for formula in self.formulas
             if _squeezed(formula.latex) not in self.used
         }
         near = get_close_matches(latex, others, 1, 0)
-        hint = f"; most like it is `{near[0]}` at {others[near[0]]}" if near else ""
-        return f"the world has a case for `{latex}`, the page has it not{hint}"
+        hint = f"; most like it is `{near[0]}`, here" if near else ""
+        where = others[near[0]] if near else f"world of {self.world.section}"
+        return where, f"the world has a case for `{latex}`, the page has it not{hint}"
 
     def _examine(self, formula: Formula) -> Finding:
         finding = Finding(formula, READ)
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
-            self.used.setdefault(_squeezed(formula.latex), []).append(formula.where)
+            self.used.setdefault(_squeezed(formula.latex), []).append(formula)
         if whole and whole.skip:
             finding.status, finding.reason = SKIPPED, whole.skip
             try:
@@ -213,7 +224,7 @@ class Section:
         for chain in chains:
             case = self.cases.get(_squeezed(chain.source), whole)
             if case is not whole:
-                self.used.setdefault(_squeezed(chain.source), []).append(formula.where)
+                self.used.setdefault(_squeezed(chain.source), []).append(formula)
             try:
                 self._judge_part(finding, chain, case)
             except FormulaError as error:

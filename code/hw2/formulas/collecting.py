@@ -25,13 +25,14 @@ MATH = re.compile(
 PARTS = re.compile(
     rf"(?P<comment>{COMMENT.pattern})|{CODE.pattern}|{MATH.pattern}", re.DOTALL
 )
+WORDS = 80  # characters of the text before a formula
 OPTION = re.compile(r"^#\s?\|\s*(?P<key>[\w-]+):\s*(?P<value>.*)$")
 
 
 @dataclass(frozen=True)
 class Formula:
-    """One formula: its LaTeX, where it stands, its label, and what kind of place it
-    is.
+    """One formula: its LaTeX, where it stands, its label, what kind of place it is, and
+    the last words before it.
     """
 
     latex: str
@@ -39,6 +40,7 @@ class Formula:
     section: str
     kind: str
     label: str = ""
+    before: str = ""
 
 
 def section_of(path: str) -> str:
@@ -76,6 +78,7 @@ def collect(
                 section_of(line.where),
                 DISPLAY if match["display"] else INLINE,
                 match["label"] or "",
+                " ".join(text[max(0, match.start() - WORDS) : match.start()].split()),
             )
         )
     order = {line.where: i for i, line in enumerate(lines)}

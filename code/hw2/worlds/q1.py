@@ -420,8 +420,8 @@ WORLD = World(
             ),
         ),
         # the simulations
-        Case("d = 50", bind={"d": bayes_risk.FEATURES}),
-        Case("N = 30", bind={"N": bayes_risk.SAMPLES}),
+        Case("d = 50", bind={"d": bayes_risk.FEATURES}, times=2),
+        Case("N = 30", bind={"N": bayes_risk.SAMPLES}, times=2),
         Case(r"\mu = 1", bind={"mu": bayes_risk.CHECKED[0]}),
         Case("10", equals=lambda scope: bayes_risk.CHECKED[1]),
         Case("100", equals=lambda scope: bayes_risk.CHECKED[2]),
@@ -440,8 +440,18 @@ WORLD = World(
             equals=lambda scope: sloped(scope) * eigenvalue(scope) ** 3,
         ),
         Case(r"\lambda_i + \mu", equals=eigenvalue),
-        Case(r"\lambda_i > 0", where={"i": positive}, outside={"i": zero}, times=2),
-        Case(r"\lambda_i = 0", where={"i": zero}, outside={"i": positive}, times=2),
+        Case(
+            r"\lambda_i > 0",
+            where={"i": positive},
+            outside={"i": zero},
+            after=("All summands with", r"sign of $\mu - \mu^\star$ for"),
+        ),
+        Case(
+            r"\lambda_i = 0",
+            where={"i": zero},
+            outside={"i": positive},
+            after=("It is 0 for", "At"),
+        ),
         Case(r"d\, \sigma_\epsilon^2 / \sigma_w^2", equals=best),
         Case(r"X \neq 0", only=NOT_ZERO, times=2),
         Case(
@@ -449,9 +459,14 @@ WORLD = World(
             where={"mu": levels},
             only=NOT_ZERO,
             holds=where_risk(-1),
+            after=("falls strictly for",),
         ),
         Case(
-            r"\mu > \mu^\star", where={"mu": levels}, only=NOT_ZERO, holds=where_risk(1)
+            r"\mu > \mu^\star",
+            where={"mu": levels},
+            only=NOT_ZERO,
+            holds=where_risk(1),
+            after=("rises strictly for",),
         ),
         Case(
             r"2 \lambda_i (\sigma_w^2 / d) (\mu - \mu^\star) / (\lambda_i + \mu)^3",

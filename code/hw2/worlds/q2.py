@@ -849,12 +849,12 @@ WORLD = World(
         Case(r"i > d_1^\star", holds=exactly(indices, lambda s: not used(s))),
         Case(
             r"a_i = 0",
-            times=3,
+            after=("2.", "if and only if", "Silence by"),
             holds=exactly(networks_and_neurons, lambda s: neuron(s)[1] == 0),
         ),
         Case(
             r"u_i = 0",
-            times=3,
+            after=("or", "silence by", "neuron by"),
             holds=exactly(networks_and_neurons, lambda s: not neuron(s)[0].any()),
         ),
         Case(
@@ -1196,6 +1196,7 @@ WORLD = World(
         Case(
             r"\eta \le e^{-2}",
             holds=exactly(lambda s: ETAS, lambda s: enough(s["eta"])),
+            times=2,
         ),
         Case(
             r"P(A) \ge 1 - \eta",

@@ -356,9 +356,17 @@ WORLD = World(
     },
     cases=(
         # the critical point
-        Case(r"\mathrm{EMC} \ll n", holds=names_regime("classical")),
-        Case(r"\mathrm{EMC} \gg n", holds=names_regime("modern")),
-        Case(r"\mathrm{EMC} \approx n", holds=names_regime("critical")),
+        Case(
+            r"\mathrm{EMC} \ll n",
+            holds=names_regime("classical"),
+            after=("more complexity helps a procedure with",),
+        ),
+        Case(
+            r"\mathrm{EMC} \gg n",
+            holds=names_regime("modern"),
+            after=("A procedure with",),
+        ),
+        Case(r"\mathrm{EMC} \approx n", holds=names_regime("critical"), times=2),
         # the setting
         Case(
             r"p \ge n",
@@ -367,6 +375,7 @@ WORLD = World(
         Case(
             r"(1 - p / d)\, \sigma_w^2",
             equals=lambda s: sum(SIGMA_W**2 / s["d"] for _ in range(s["p"], s["d"])),
+            times=2,
         ),
         # the noise's part
         Case(
@@ -456,7 +465,7 @@ WORLD = World(
         Case(
             "|n - p| > 1", holds=just_where(lambda s: finite(abs(s["n"] - s["p"]) + 1))
         ),
-        Case("p = n", only=SQUARE),
-        Case("n = p", only=SQUARE),
+        Case("p = n", only=SQUARE, times=3),
+        Case("n = p", only=SQUARE, times=5),
     ),
 )

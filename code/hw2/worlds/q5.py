@@ -458,8 +458,8 @@ CIRCLE = {
 }
 
 
-def commuting(latex: str) -> Case:
-    return Case(latex, holds=exactly(shared))
+def commuting(latex: str, times: int = 1) -> Case:
+    return Case(latex, holds=exactly(shared), times=times)
 
 
 WORLD = World(
@@ -469,7 +469,7 @@ WORLD = World(
     functions=frozenset({"tau", "sigma", "f_w", "varphi", "F", "c", "x", "y"}),
     defined=frozenset({"f_w"}),
     cases=(
-        Case(r"\tau \in H", where={"tau": named("elements")}, outside=OTHERS),
+        Case(r"\tau \in H", where={"tau": named("elements")}, outside=OTHERS, times=5),
         Case(
             r"f_w(\tau \cdot x) = \tau \cdot f_w(x)", holds=exactly(shared), only=SHARP
         ),
@@ -501,7 +501,7 @@ WORLD = World(
                 hilbert(s["d"]), hilbert(s["d"])[:, [s["tau"](s["j"]) - 1]]
             ),
         ),
-        Case(r"\mathbb{R} \to \mathbb{R}", holds=function_of_numbers),
+        Case(r"\mathbb{R} \to \mathbb{R}", holds=function_of_numbers, times=2),
         # what injective means
         Case(
             r"\varphi(a) = \varphi(b)",
@@ -543,6 +543,7 @@ WORLD = World(
         Case(
             r"(i, j) \mapsto (\tau(i), \tau(j))",
             holds=maps(lambda s: places(s["tau"])),
+            times=2,
         ),
         Case(
             "W[i, j]",
@@ -566,11 +567,11 @@ WORLD = World(
                 )
             ),
         ),
-        commuting(r"P_\tau W = W P_\tau"),
+        commuting(r"P_\tau W = W P_\tau", times=2),
         commuting(r"W P_\tau = P_\tau W"),
         commuting(r"P_\tau W P_\tau^{-1} = W"),
-        commuting(r"W P_\tau x = P_\tau W x"),
-        Case(r"W[i, j] = W[\tau(i), \tau(j)]", holds=exactly(commutes)),
+        commuting(r"W P_\tau x = P_\tau W x", times=2),
+        Case(r"W[i, j] = W[\tau(i), \tau(j)]", holds=exactly(commutes), times=6),
         Case(
             r"(P_\tau W P_\tau^{-1})[\tau(i), \tau(j)] = W[\tau(i), \tau(j)]",
             holds=exactly(commutes),
@@ -584,6 +585,7 @@ WORLD = World(
             r"\varphi(W P_\tau x) = \varphi(P_\tau W x)",
             holds=exactly(shared),
             only=SHARP,
+            times=3,
         ),
         Case(
             "u = W x",
@@ -622,7 +624,7 @@ WORLD = World(
             },
         ),
         # what injectivity is for
-        Case(r"\varphi(s z) = \varphi(z)", holds=exactly(scale_free)),
+        Case(r"\varphi(s z) = \varphi(z)", holds=exactly(scale_free), times=3),
         Case(r"\varphi(z) = \varphi(s z)", holds=exactly(scale_free)),
         Case(
             r"s \ne 1",
@@ -646,12 +648,12 @@ WORLD = World(
         Case("W[2, 2] = s", **EXAMPLE),
         Case(
             "s = 0",
-            times=2,
+            after=("functions are of this kind (", "excluded property with"),
             holds=exactly(lambda s: all(s["s"] * z == 0 for z in NUMBERS)),
         ),
         Case(
             "s = -1",
-            times=1,
+            after=("even functions (",),
             holds=exactly(
                 lambda s: (
                     s["s"] != 1 and all(abs(s["s"] * z) == abs(z) for z in NUMBERS)
@@ -761,6 +763,7 @@ WORLD = World(
                 lambda s: dict(enumerate(np.roll(np.arange(s["d"]), -s["m"]))),
                 modulo=True,
             ),
+            times=2,
         ),
         Case("i \\mapsto -i", holds=maps(lambda s: reflection(s["d"]), modulo=True)),
         Case("(0, j - i)", times=1, holds=around(shift_to_zero)),

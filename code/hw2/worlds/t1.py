@@ -294,6 +294,16 @@ def in_the_limit(near: float) -> Callable[[Node, Scope], bool]:
     return holds
 
 
+def share_of_deviation() -> float:
+    """Of a normal input's ReLU: standard deviation over root of the mean square."""
+
+    def moment(k: int) -> float:
+        return integrate.quad(lambda z: z**k * stats.norm.pdf(z), 0, 12)[0]
+
+    first, second = moment(1), moment(2)
+    return math.sqrt((second - first**2) / second)
+
+
 def per_layer(node: Node, scope: Scope) -> bool:
     """Whether this is about the variance of a step of the walk."""
     found = value(node, scope.with_({"n": signal.WIDTH}))
@@ -443,7 +453,7 @@ WORLD = World(
         Case(
             r"\sqrt{n}", equals=lambda s: math.sqrt(unit_gain(s["n"], s["n"])), times=2
         ),
-        Case(r"\chi^2_n / n", holds=step_of_norm),
+        Case(r"\chi^2_n / n", holds=step_of_norm, times=2),
         Case(
             r"\mathrm{Var}\left[\log\frac{|x_\ell|^2}{|x_0|^2}\right] = "
             r"\ell\,\psi^{(1)}\left(\frac{n}{2} \right)",
@@ -480,8 +490,17 @@ WORLD = World(
             bind={"scale": xavier_of_layer},
             only=(XAVIER_TANH, XAVIER_RELU),
         ),
-        Case("1/n_i", equals=lambda s: 1 / unit_gain(s["n_i+1"], s["n_i"])),
-        Case("1/n_{i+1}", equals=lambda s: 1 / unit_gain(s["n_i"], s["n_i+1"])),
+        Case(
+            "1/n_i",
+            equals=lambda s: 1 / unit_gain(s["n_i+1"], s["n_i"]),
+            after=("a compromise between",),
+        ),
+        Case(
+            "1/n_{i+1}",
+            equals=lambda s: 1 / unit_gain(s["n_i"], s["n_i+1"]),
+            after=("on the way forward, and",),
+        ),
+        Case(r"\sqrt{1 - 1/\pi}", equals=lambda s: share_of_deviation()),
         Case(r"\tanh u \approx u - u^3/3", near=0.0015),
         Case(r"q_{\ell+1} = q - 2 q^2", holds=to_second_order, only=(XAVIER_TANH,)),
         Case(

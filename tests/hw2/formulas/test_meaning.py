@@ -1,12 +1,13 @@
 """What is true, false, and without a value."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hw2.formulas.checking import Case, Section, World
-from hw2.formulas.collecting import Formula
+from hw2.formulas.collecting import Formula, collect
 from hw2.formulas.meaning import (
     Free,
     Identity,
@@ -19,6 +20,7 @@ from hw2.formulas.meaning import (
     value,
 )
 from hw2.formulas.reading import FormulaError, Node, read
+from qmdpdf.source import Line
 
 TABLE = {
     "a": 2,
@@ -158,10 +160,37 @@ def test_true_in_one_instance_only_is_a_fault_in_the_other():
 
 def test_cases_are_pinned_to_the_page():
     _, absent = judged("c = 3", cases=[Case("c = 4")])
-    assert "the page has it not; most like it is `c = 3` at page:0" in absent.faults[0]
-    *_, twice = judged("c = 3", "c = 3", cases=[Case("c = 3", times=1)])
+    assert "the page has it not; most like it is `c = 3`, here" in absent.faults[0]
+    assert absent.formula.where == "page:0"
+    *_, twice = judged("c = 3", "c = 3", cases=[Case("c = 3")])
     assert "page:0, page:1" in twice.faults[0]
-    assert not any(f.faults for f in judged("c = 3", cases=[Case("c = 3", times=1)]))
+    for times in (0, 2):
+        found = judged("c = 3", "c = 3", cases=[Case("c = 3", times=times)])
+        assert not any(f.faults for f in found)
+
+
+def test_conditions_that_are_exchanged_are_found():
+    instances = {"one": {"x": Free((-1, 1))}}
+    cases = [
+        Case("x < 0", where={"x": (-1,)}, after=("it falls for",)),
+        Case("x > 0", where={"x": (1,)}, after=("and rises for", "also for")),
+    ]
+    text = "Then it falls for ${}$ and\nrises for ${}$, also for ${}$."
+    world = World("q9", "numbers", instances, cases=cases)
+
+    def faults(*formulas):
+        page = text.format(*formulas).split("\n")
+        lines = [Line(words, Path("page"), i) for i, words in enumerate(page, 1)]
+        found = Section(world, collect(lines)).examine(False)
+        return [f"{f.formula.where}: {fault}" for f in found for fault in f.faults]
+
+    assert faults("x < 0", "x > 0", "x > 0") == []
+    assert faults("x > 0", "x < 0", "x > 0") == [
+        "page:2: `x < 0` stands behind 'nd rises for', the world's case for it behind "
+        "'it falls for'",
+        "page:1: `x > 0` stands behind ' it falls for', the world's case for it behind "
+        "'and rises for'",
+    ]
 
 
 def test_conditions_are_sharp():

@@ -7,6 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
 from hw2 import plots
 from hw2.plots import signal as signal_plots
@@ -35,6 +36,23 @@ def test_a_figure_is_written_as_pdf_and_png_and_nothing_else(folder):
     assert sorted(file.name for file in folder.iterdir()) == ["fig-a.pdf", "fig-a.png"]
     assert (folder / "fig-a.pdf").read_bytes().startswith(b"%PDF")
     assert (folder / "fig-a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("style", [True, False])
+def test_the_pixels_are_those_of_the_figure(folder, style):
+    if not style:
+        plt.rcdefaults()  # where pixels per inch are the figure's
+    figure, axes = plt.subplots(figsize=(4.601, 1.656))
+    axes.set_axis_off()
+    figure.set_facecolor("red")
+    plots.show(figure, "fig-a")
+    dpi = 200 if style else figure.dpi
+    with Image.open(folder / "fig-a.png") as image:
+        assert image.size == (round(4.601 * dpi), round(1.656 * dpi))
+        assert image.info["dpi"] == pytest.approx((dpi, dpi), abs=0.01)
+        width, height = image.size
+        for place in ((1, 1), (width - 2, height - 2)):
+            assert image.getpixel(place) == (255, 0, 0)
 
 
 def test_the_same_figure_gives_the_same_bytes_in_every_commit(folder, monkeypatch):

@@ -53,7 +53,7 @@ class Page:
         section = Section(self.world, formulas)
         section.examine(changes=False)
         cases = self.world.cases
-        used = [replace(c, times=0) for c in cases if c.latex in section.used]
+        used = [replace(c, times=0, after=()) for c in cases if c.latex in section.used]
         return replace(self.world, cases=used)
 
 

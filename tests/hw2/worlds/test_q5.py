@@ -167,8 +167,23 @@ PLANTED = {
     ),
     "a lost backslash": (r"\sum_{k=1}^{|H|}", r"sum_{k=1}^{|H|}", "sum_{k=1}"),
     "a condition": (r"$d \ge 2$", r"$d > 2$", "d > 2"),
-    "a condition that is weaker": (r"$d \ge 2$", r"$d \ge 1$", r"`d \ge 1` at"),
+    "a condition that is weaker": (
+        r"$d \ge 2$",
+        r"$d \ge 1$",
+        r"most like it is `d \ge 1`",
+    ),
     "what is true elsewhere": (r"($s = 0$; for", r"($s = 1$; for", "`s = 0` is about"),
+    "another formula that is true": (
+        r"$W[i, j] = W[\tau(i), \tau(j)]$ for all $\tau \in H$ and all",
+        r"$W[i, j] = W[i + m, j + m]$ for all $\tau \in H$ and all",
+        "is about",
+    ),
+    "exchanged conditions": (
+        "($s = 0$; for them every $f_w$ is equivariant, whatever $W$ is), even functions ($s = -1$)",
+        "($s = -1$; for them every $f_w$ is equivariant, whatever $W$ is), even functions ($s = 0$)",
+        "stands behind",
+    ),
+    "a quantifier": (r"\text{for all } i", r"\text{for some } i", "for some"),
     "the definition": (
         r"layer $f_w(x) = \varphi(W x)$",
         r"layer $f_w(x) = W \varphi(x)$",
