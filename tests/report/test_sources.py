@@ -6,6 +6,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -306,3 +307,38 @@ def test_the_report_and_the_notebook_name_headings_that_the_other_has():
         assert headings(report).count(title) == 1
         numbered = [line.text for line in report if re.match(r"# .*\{#sec-", line.text)]
         assert numbered[int(number) - 1].endswith(f"{{#{label}}}")
+
+
+def answers_elsewhere(lines: list[Line]) -> list[str]:
+    """The rows of the answers at a glance whose formula is not of the place that they
+    name, or whose page is another's.
+    """
+    at = {line.where: i for i, line in enumerate(lines)}
+    places = {name: at[p.where] for name, p in pages.find_places(lines).items()}
+    heads = pdf_check.headings(lines)
+    found = []
+    for row in (line.text for line in lines if r"`\pageref{" in line.text):
+        *_, named = re.findall(r"@((?:sec|eq|thm)-[\w-]+)", row)
+        inside = range(places.get(named, 0), places.get(named, 0) + 1)
+        for head, below in pairwise(heads):
+            if f"{{#{named}}}" in head.text:
+                inside = range(at[head.where], at[below.where])
+        good = rf"\pageref{{{named}}}" in row and all(
+            places[label] in inside
+            for label in re.findall(r'formula\("([\w-]+)"\)', row)
+            if named[:3] != "thm"
+        )
+        found += [] if good else [row]
+    return found
+
+
+def test_each_answer_at_a_glance_is_of_the_place_that_it_names():
+    lines = expand(REPORT)
+    assert answers_elsewhere(lines) == []
+    for old, new in (
+        ('formula("eq-q2-bound")', 'formula("eq-q2-lower")'),
+        ('formula("eq-q1-risk")', 'formula("eq-q1-split")'),
+        (r"\pageref{sec-q2-4}", r"\pageref{sec-q2-5}"),
+    ):
+        wrong = [Line(s.text.replace(old, new, 1), s.path, s.number) for s in lines]
+        assert len(answers_elsewhere(wrong)) == 1
