@@ -430,6 +430,7 @@ WORLD = World(
         ),
         # the risk
         Case("p > n", only=WIDE, times=2),
+        Case("r > 0", outside={"r": (0,)}),
         Case(
             "p - n",
             only=(*WIDE, *SQUARE),
