@@ -86,7 +86,7 @@ def _labels_and_seals(only: str) -> list[str]:
     broken = [
         message
         for sentence, message in seals.broken(seals.pages())
-        if not only or section_of(sentence.where) == only
+        if not only or section_of(sentence.where) in (only, "")  # "" of no section
     ]
     references = pdf_check.unknown(lines) + pdf_check.uncited(lines)
     references += pdf_check.disordered(lines)
