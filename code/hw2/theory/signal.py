@@ -24,6 +24,8 @@ n, layer, q, F, a = sp.symbols(r"n \ell q F a", positive=True)
 fan_in, fan_out = sp.symbols(r"n_{i} n_{i+1}", positive=True)
 WALK = layer * sp.polygamma(1, n / 2)
 RELU_STEP = 5 / n
+RELU_DECAY = 2 ** (-layer / 2)
+TANH_DECAY = 1 / (2 * layer)
 CHI = 4 * n / (3 * sp.sqrt(2 * sp.pi * q))
 SATURATION = sp.erfc(sp.atanh(a) / sp.sqrt(2 * q))
 FLOAT32_MAX = torch.finfo(torch.float32).max
@@ -409,7 +411,7 @@ def check_tanh_map(image: sp.Expr) -> bool:
     held="on instances",
     method="variance map iterated by quadrature",
     domain="layer 100 within 2%, layer 10,000 within 1%",
-    claimed=1 / (2 * layer),
+    claimed=TANH_DECAY,
     mutants={
         "twice": 1 / layer,
         "half": 1 / (4 * layer),
@@ -454,7 +456,7 @@ def check_kaiming(std: sp.Expr) -> bool:
     held="for all values",
     method="sympy integrals",
     domain="wide layers, any variance $q$; induction over the layers",
-    claimed=2 ** (-layer / 2),
+    claimed=RELU_DECAY,
     mutants={
         "variance": 2**-layer,
         "no decay": sp.Integer(1),
