@@ -97,5 +97,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # as Ctrl-C, leaves no kernel and no folder behind
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda number, _: sys.exit(128 + number))
     sys.exit(main())

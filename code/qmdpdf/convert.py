@@ -151,8 +151,9 @@ def _refuse_turned(document: Document, woven: list[Line], latex: str) -> None:
     """Raise QmdError for letters that are written from right to left, where nothing
     tells LaTeX to.
     """
-    turned = re.search(r"[\u0590-\u08ff]", latex)
-    if turned and not re.search("bidi|babelprovide", latex):
+    head, _, text = latex.partition(r"\begin{document}")
+    turned = re.search(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]", text)
+    if turned and not re.search("bidi|babelprovide", head):
         otherwise = _find_option(document, turned[0])
         raise QmdError(
             f"{find(woven, turned[0]) or otherwise}: {turned[0]} is written from right "
@@ -194,6 +195,12 @@ def _describe(document: Document, kind: str, label: str) -> str:
         return (
             f"{where}: label {label} is not alone in its braces, or does not end "
             "its line"
+        )
+    if kind == "bare":
+        where = document.find(rf"\{{#{name}\b")
+        return (
+            f"{where}: {label} is an image without a number; give it a caption and a "
+            "paragraph of its own, or drop the label"
         )
     if kind == "empty":
         where = document.find(rf"(#|label:\s*){name}\b(?!-)")
@@ -349,7 +356,10 @@ def _attended(
 
 def refuse_lost(document: Document, log: str) -> None:
     """Raise QmdError where LaTeX's log says that something is not in the PDF."""
-    pattern = r"^(?:LaTeX Warning: Reference .*|Missing character: .*)"
+    pattern = (
+        r"^(?:LaTeX Warning: (?:Reference|Citation|Float too large) .*|"
+        r"Missing character: .*)"
+    )
     if not (lost := re.findall(pattern, log, re.MULTILINE)):
         return
     word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
@@ -357,7 +367,10 @@ def refuse_lost(document: Document, log: str) -> None:
     where = document.find(text, otherwise=_find_option(document, text))
     remedy = (
         "nothing has this label"
-        if "Reference" in lost[0]
+        if re.match("LaTeX Warning: [RC]", lost[0])
+        else "a figure or table is larger than the page; make it smaller, or fewer "
+        "images in it, or give layout-ncol"
+        if "Float" in lost[0]
         else "give a font that has it, such as `mainfont: DejaVu Sans` below `format: "
         "pdf:`"
     )

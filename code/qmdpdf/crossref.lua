@@ -125,6 +125,12 @@ local function name_of(div)
   return name
 end
 
+-- the head on a line of its own, which code or a table would be printed over
+local function alone_before(block)
+  local covers = block and (block.t == "CodeBlock" or block.t == "Table")
+  return covers and pandoc.Inlines({ latex("\\leavevmode\\par\n") }) or pandoc.Inlines({})
+end
+
 local function theorem(div)
   local label = div.identifier
   declare(label)
@@ -132,6 +138,7 @@ local function theorem(div)
   local head = pandoc.Inlines({ latex("\\begin{" .. environment .. "}") })
   head:extend(name_of(div))
   head:insert(latex("\\protect\\hypertarget{" .. label .. "}{}\\label{" .. label .. "}"))
+  head:extend(alone_before(div.content[1]))
   div.content:insert(1, pandoc.Para(head))
   div.content:insert(latex_block("\\end{" .. environment .. "}"))
   return div.content
@@ -140,6 +147,7 @@ end
 local function proof(div)
   local head = pandoc.Inlines({ latex("\\begin{proof}") })
   head:extend(name_of(div))
+  head:extend(alone_before(div.content[1]))
   div.content:insert(1, pandoc.Plain(head))
   local last = div.content[#div.content]
   if last.t == "Para" then  -- on the same line, so that the end mark follows the last word
@@ -166,8 +174,9 @@ function Pandoc(doc)
       local numbered = PANDOC_WRITER_OPTIONS.number_sections and not header.classes:includes("unnumbered")
       local label = kind(header.identifier) and header.identifier
       if label and numbered then declare(label) end
+      if label and unnumbered[label] then problem("duplicate", label) end
       if label and not numbered then
-        if unnumbered[label] then problem("duplicate", label) end
+        if labels[label] then problem("duplicate", label) end
         unnumbered[label] = true
       end
     end,
@@ -184,6 +193,12 @@ function Pandoc(doc)
   -- what is left are figures written by hand: ![caption](file){#fig-x}
   doc = doc:walk({
     Figure = function(fig) if kind(fig.identifier) then declare(fig.identifier) end end,
+  })
+  doc:walk({
+    Image = function(image)
+      local label = image.identifier
+      if kind(label) and not labels[label] then problem("bare", label) end
+    end,
   })
   doc = doc:walk({
     Cite = references,

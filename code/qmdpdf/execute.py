@@ -11,6 +11,7 @@ import string
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from tqdm import tqdm
 from qmdpdf.source import INLINE, Document, QmdError
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")  # another one in each render
+RETURN = re.compile(r".*\r(?=[^\n])")  # what a progress bar writes over
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# an argument or an environment of raw LaTeX that is still open
+RAW = re.compile(
+    r"\\[A-Za-z]+(\[[^]]*\])?\{[^{}]*\Z|\\begin\{(\w+\*?)\}(?!.*\\end\{\2\})", re.DOTALL
+)
 # not for a kernel: figures would go elsewhere, assertions be skipped, warnings shown
 PERSONAL = {"MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONWARNINGS"}
 # the backend's setting, which stays when a chunk changes others of them; a document
@@ -72,6 +78,7 @@ def execute(document: Document, figures: str = "pdf") -> None:
                     raise QmdError(
                         f"{cell.metadata['where']}: the kernel died in this chunk"
                     ) from None
+                cell.outputs = _merged(cell.outputs)
                 name = cell.metadata["options"].get("label", "")
                 bar.write(
                     (
@@ -81,6 +88,24 @@ def execute(document: Document, figures: str = "pdf") -> None:
                     ).rstrip()
                 )
                 bar.update()
+
+
+def _merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Outputs with what was printed in one go in one piece, as a terminal shows it, and
+    before the warnings beside it: in which order the two arrive is chance.
+    """
+    found: list[nbformat.NotebookNode] = []
+    for streams, group in groupby(outputs, lambda one: one.output_type == "stream"):
+        pieces = list(group)
+        if not streams:
+            found += pieces
+            continue
+        for name in ("stdout", "stderr"):
+            text = "".join(one.text for one in pieces if one.name == name)
+            if text:
+                text = RETURN.sub("", text)
+                found.append(nbformat.v4.new_output("stream", name=name, text=text))
+    return found
 
 
 @contextlib.contextmanager
@@ -102,7 +127,7 @@ def _client(
         notebook,
         km=manager,
         timeout=None,
-        coalesce_streams=True,
+        coalesce_streams=False,  # it moves what is printed past what is shown
         resources=resources,
         shell_timeout_interval=1,  # seconds until a dead kernel is noticed
         shutdown_kernel="immediate",
@@ -208,6 +233,21 @@ def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
                 f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it "
                 "in display.Markdown"
             )
+        if "\\" in value["text"] and value["escaped"] and RAW.search(paragraph):
+            where = _inline_where(cell, match, document)
+            raise QmdError(
+                f"{where}: LaTeX would read the escapes of inline `{match[1]}` as its "
+                "own; wrap it in display.Markdown, or write Markdown around it"
+            )
+        line_before = before.rsplit("\n", 1)[-1]
+        if "\n" in value["text"] and re.match(
+            r"\s*(#|\||>|[-*+:] |\d+\. )", line_before
+        ):
+            where = _inline_where(cell, match, document)
+            raise QmdError(
+                f"{where}: inline `{match[1]}` has several lines, which would end the "
+                "heading, row, quote or item that it stands in; give one line"
+            )
         after = bisect.bisect_right(origins, line := before.count("\n"))
         gone = slice(after, after + match[0].count("\n"))
         origins[gone] = [line] * value["text"].count("\n")
@@ -234,7 +274,7 @@ def _unprintable(data: dict[str, Any]) -> str:
         return "with an address that is another one in each render"
     if other := sorted(set(data) - {"text/plain", "text/latex"}):
         return f"which is shown as {other[0]}"
-    if plain == "None" or "\n" in plain or re.fullmatch(r"<.*>", plain):
+    if re.fullmatch(r"None|<.*>|(np\.\w+|array)\(.*\)|.*\n.*", plain, re.DOTALL):
         return "which is no text"
     return ""
 
@@ -246,8 +286,7 @@ def _inline_markdown(data: dict[str, Any]) -> str:
     if "text/markdown" in data:
         return data["text/markdown"]
     text = data["text/plain"]
-    if text.startswith(("'", '"')):
-        return re.sub(
-            rf"([{re.escape(string.punctuation)}])", r"\\\1", ast.literal_eval(text)
-        )
+    with contextlib.suppress(ValueError, SyntaxError):  # a quote begins other texts too
+        if isinstance(value := ast.literal_eval(text), str):
+            return re.sub(rf"([{re.escape(string.punctuation)}])", r"\\\1", value)
     return re.sub(r"([\\`*_{}\[\]<>#$^~|@])", r"\\\1", text)

@@ -54,13 +54,17 @@ IMAGES = (".pdf", ".png", ".jpg", ".jpeg")
 STRAY = re.compile(
     r"^(:::|\{\{<|\{\.|\{[\w-]+=|#(fig|tbl|eq|sec)[-:]|\{#(?![a-z]+-))|\[\^"
 )
-FOREIGN = re.compile(r"\{(?!python\} )\w+\}")  # inline code that Quarto would compute
+FOREIGN = re.compile(
+    r"\{(?!python\} )[A-Za-z]\w*\}(?=\s)|\{python\}(?=\S)"
+)  # inline code that Quarto would compute
 TARGET = re.compile(r" {0,3}\[[^]^@]+\]:(\s|$)")
 # what a table may stand behind: marks of quotes and lists
-MARKS = re.compile(r"^(\s*(>|[-*+]|\d+[.)])(?=\s))*\s*")
+MARKS = re.compile(r"^(\s*(>|([-*+:]|\(?\w[.)]|\d+[.)]|\[\^\w+\]:)(?=\s)))*\s*")
 DELIMITERS = re.compile(r"\|?(\s*:?-+:?\s*[|+])+(\s*:?-+:?\s*)?")
-LENGTH = re.compile(r"\d+(\.\d+)?(%|px|cm|mm|in|pt|em)?")
-UNSPLIT = re.compile(r"\\.|(`+).*?\1|\$[^$]+\$")  # in which | parts no cells
+LENGTH = re.compile(r"(?=.*[1-9])(\d*\.?\d+(%|px|cm|mm|in|pt|em)|\d{2,})")
+UNSPLIT = re.compile(
+    r"\\.|(`+).*?\1|\$(?=\S)[^$]*?(?<=\S)\$(?!\d)|<!--.*?-->"
+)  # in which | parts no cells
 COMMENTS = re.compile(r"(<!--.*?-->\s*)+", re.DOTALL)
 
 
@@ -226,13 +230,13 @@ def _lost(text: list[Line]) -> Iterator[str]:
     a table that are more than those of its head.
     """
 
-    def cells(line: Line) -> int:
-        row = MARKS.sub("", UNSPLIT.sub("", line.text)).strip()
+    def cells(text: str) -> int:
+        row = MARKS.sub("", UNSPLIT.sub("", text)).strip()
         return row.removeprefix("|").removesuffix("|").count("|") + 1
 
     head, before = 0, None
     for line in text:
-        if TARGET.match(line.text):
+        if TARGET.match(MARKS.sub("", line.text)):
             yield (
                 f"{line.where}: pandoc takes this for the target of a link, and prints "
                 "nothing; write links as [text](target), or \\[ for a bracket"
@@ -241,10 +245,12 @@ def _lost(text: list[Line]) -> Iterator[str]:
         if not content:
             head = 0
         elif not head and "|" in content and DELIMITERS.fullmatch(content):
-            head = cells(before) if before else 0
-        elif head and cells(line) > head:
+            head = cells(line.text.replace("+", "|")) if before else 0
+            if before and cells(before.text) > head:
+                yield f"{before.where}: a head of more cells than the line below it"
+        elif head and cells(line.text) > head:
             yield (
-                f"{line.where}: a row of {cells(line)} cells in a table of {head} "
+                f"{line.where}: a row of {cells(line.text)} cells in a table of {head} "
                 "columns, of which the last are lost; write \\| for the sign"
             )
         before = line if content else None

@@ -302,6 +302,47 @@ def latex(path, folder):
     return (folder / "document.tex").read_text()
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "# A {#sec-a}\n\n# B {#sec-a .unnumbered}",
+            r"^doc\.qmd:3: duplicate label sec-a",
+        ),
+        (
+            "# A {#sec-a .unnumbered}\n\n# B {#sec-a}",
+            r"^doc\.qmd:3: duplicate label sec-a",
+        ),
+        ("a ![x](a.png){#fig-a} b", r"^doc\.qmd:1: fig-a is an image without a number"),
+        (
+            "text\n\n\u05e9\u05dc, bidi",
+            r"^doc\.qmd:3: \S is written from right to left",
+        ),
+    ],
+)
+def test_what_latex_would_misplace_is_refused(project, tmp_path, source, message):
+    path = project({"doc.qmd": source, "_quarto.yml": NUMBERED, "a.png": ""})
+    with pytest.raises(QmdError, match=message):
+        latex(path, tmp_path / "out")
+
+
+def test_the_head_of_a_theorem_is_not_printed_over(project, tmp_path):
+    for i, block in enumerate(("::: {#thm-a}", "::: {.proof}")):
+        path = project({"doc.qmd": f"{block}\n```python\nx\n```\n:::"})
+        assert r"\leavevmode\par" in latex(path, tmp_path / f"code-{i}")
+        path = project({"doc.qmd": f"{block}\nText.\n:::"})
+        assert r"\leavevmode" not in latex(path, tmp_path / f"text-{i}")
+
+
+def test_what_does_not_fit_on_a_page_is_lost(project):
+    document = read(project({"doc.qmd": "text"}))
+    log = "LaTeX Warning: Float too large for page by 1214.0pt on input line 9.\n"
+    with pytest.raises(QmdError, match="larger than the page"):
+        refuse_lost(document, log)
+    with pytest.raises(QmdError, match="nothing has this label"):
+        refuse_lost(document, "LaTeX Warning: Citation `x' on page 1 undefined.\n")
+
+
 def test_images_are_found_from_the_document(project, tmp_path):
     path = project({
         "report/doc.qmd": "text\n\n![Cap](../figures/x%20y.png)\n",

@@ -10,7 +10,7 @@ import tempfile
 import pypandoc
 import pytest
 
-from qmdpdf.execute import execute, socket_folder
+from qmdpdf.execute import _inline_markdown, execute, socket_folder
 from qmdpdf.source import QmdError, read
 
 LITERALS = [
@@ -47,6 +47,11 @@ def texts(document):
     cells = document.notebook.cells
     written = [cell.source for cell in cells if cell.cell_type == "markdown"]
     return [part for source in written for part in source.split("\n\n\n")]
+
+
+def test_a_text_that_begins_with_a_quote_need_not_be_a_string():
+    assert _inline_markdown({"text/plain": "'x' + y_1"}) == r"'x' + y\_1"
+    assert _inline_markdown({"text/plain": "'x', 'y'"}) == "'x', 'y'"
 
 
 def test_chunks_and_expressions_share_one_kernel_in_order(executed):
@@ -110,6 +115,11 @@ def test_default_folder_is_the_documents(run):
         ("text\n\n`{python} __import__('os')._exit(1)`", 3, "kernel died in an inline"),
         ("text `{python} object()`", 1, "an address"),
         ("text `{python} print(1)`", 1, "which is no text"),
+        ("text `{python} __import__('numpy').float64(0.5)`", 1, "which is no text"),
+        ("# Head `{python} 'a\\nb'`", 1, "give one line"),
+        ("| a |\n|---|\n| `{python} 'a\\nb'` |", 3, "give one line"),
+        ("\\textbf{x `{python} '0.5'`}", 1, "LaTeX would read the escapes"),
+        ("\\begin{align}\nx &= `{python} '0.5'`\n\\end{align}", 2, "LaTeX would read the escapes"),
         ("text `{python} __import__('pandas').Series([0, 1])`", 1, "which is no text"),
         ("text `{python} __import__('pandas').DataFrame()`", 1, "shown as text/html"),
         ("text `{python} __import__('IPython').display.Latex('x')`", 1, "which is no text"),

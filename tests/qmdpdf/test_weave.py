@@ -35,6 +35,10 @@ CHUNKS = {
     "no-eval": ("#| eval: false", STREAMS),
     "value": ("#| echo: false", "[1, '*two*']"),
     "markdown": ("#| echo: false", "Markdown('**strong**')"),
+    "order": (
+        "#| echo: false",
+        "print('one')\ndisplay(Markdown('two'))\nprint('three')\nprint('3\\r33')",
+    ),
     "latex": ("#| echo: false", "sympy.Symbol('x') ** 2 / 2"),
     "colour": ("#| echo: false", "print('\\x1b[31mred\\x1b[0m')"),
     "fences": ("", 'print("""\n    ```\n    inner""", "`" * 4, "more", sep="\\n")'),
@@ -107,6 +111,14 @@ def inlines(*words):
         ("no-eval", code(STREAMS, language="python")),
         ("value", code("[1, '*two*']")),
         ("markdown", [{"t": "Para", "c": [{"t": "Strong", "c": inlines("strong")}]}]),
+        (
+            "order",
+            [
+                *code("one"),
+                {"t": "Para", "c": inlines("two")},
+                *code("three\n33"),
+            ],
+        ),
         (
             "latex",
             [
