@@ -78,7 +78,7 @@ def _labels_and_seals(only: str) -> list[str]:
     and wordings that have changed since they were sealed.
     """
     from hw2 import pdf_check, seals
-    from hw2.formulas.collecting import section_of
+    from hw2.formulas.collecting import lone_dollars, section_of
     from hw2.paths import REPORT
     from qmdpdf.source import expand
 
@@ -89,7 +89,7 @@ def _labels_and_seals(only: str) -> list[str]:
         if not only or section_of(sentence.where) in (only, "")  # "" of no section
     ]
     references = pdf_check.unknown(lines) + pdf_check.uncited(lines)
-    references += pdf_check.disordered(lines)
+    references += pdf_check.disordered(lines) + lone_dollars(lines)
     return pdf_check.repeated_labels(lines) + references + broken
 
 

@@ -97,6 +97,8 @@ def tie(place: Place, claimed: Any) -> str:
 
     if place.printed:
         return "printed"
+    if place.label.startswith("eq-") and not place.latex.strip():
+        raise TieError(f"the equation {place.label} is empty")
     if not (place.latex and isinstance(claimed, sp.Basic)):
         return "no"
     said = read(place.latex, claimed)

@@ -149,6 +149,11 @@ def test_another_relation_on_the_page_refutes_the_claim(registry, latex):
     assert f"`{latex}`" in fault
 
 
+def test_an_equation_that_was_emptied_refutes_the_claim(registry):
+    verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex=" "))
+    assert verdict.faults == ("page.qmd:3: the equation eq-a is empty",)
+
+
 def test_what_cannot_be_compared_is_a_fault_at_its_place(registry, monkeypatch):
     monkeypatch.setattr(claims.pages, "tie", lambda *_: 1 / 0)
     verdict = claims.examine(register(), Place("eq-a", "page.qmd:3", latex="y = 2 x"))

@@ -180,16 +180,20 @@ class Section:
         None where nothing is.
         """
         times = len(case.after) or case.times
+        remedy = (
+            f"; if the page is right, change code/hw2/worlds/{self.world.section}.py"
+        )
         if places and times not in (0, len(places)):
             return places[-1].where, (
                 f"the world's case for `{latex}` is about {times} of the page's "
-                f"{len(places)}: {', '.join(place.where for place in places)}"
+                f"{len(places)}: {', '.join(place.where for place in places)}{remedy}"
             )
         for place, words in zip(places, case.after, strict=False):
             if not place.before.endswith(words):
+                found = " ".join(place.before.split()[-len(words.split()) :])
                 return place.where, (
-                    f"`{latex}` stands behind '{place.before[-len(words) :]}', the "
-                    f"world's case for it behind '{words}'"
+                    f"`{latex}` stands behind '{found}', the world's case for it "
+                    f"behind '{words}'{remedy}"
                 )
         if places:
             return None
@@ -201,10 +205,15 @@ class Section:
         near = get_close_matches(latex, others, 1, 0)
         hint = f"; most like it is `{near[0]}`, here" if near else ""
         where = others[near[0]] if near else f"world of {self.world.section}"
-        return where, f"the world has a case for `{latex}`, the page has it not{hint}"
+        return where, (
+            f"the world has a case for `{latex}`, the page has it not{hint}{remedy}"
+        )
 
     def _examine(self, formula: Formula) -> Finding:
         finding = Finding(formula, READ)
+        if not formula.latex.strip():
+            finding.faults.append("the formula is empty")
+            return finding
         whole = self.cases.get(_squeezed(formula.latex))
         if whole:
             self.used.setdefault(_squeezed(formula.latex), []).append(formula)

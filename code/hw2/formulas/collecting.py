@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qmdpdf.metadata import QmdError
+
 if TYPE_CHECKING:
     from qmdpdf.source import Line
 
@@ -85,6 +87,19 @@ def collect(
     return sorted(found, key=lambda formula: order[formula.where])
 
 
+def lone_dollars(lines: "Sequence[Line]") -> list[str]:
+    """A message for each dollar that begins or ends no formula, by which one is
+    lost.
+    """
+    text = "\n".join("" if chunk else line.text for chunk, line in classified(lines))
+    rest = PARTS.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    return [
+        f"{lines[rest.count(chr(10), 0, match.start())].where}: a lone $, which begins "
+        "or ends no formula; write \\$ for the sign"
+        for match in re.finditer(r"(?<!\\)\$", rest)
+    ]
+
+
 def without_comments(text: str) -> str:
     """A text with spaces in place of its comments."""
 
@@ -127,8 +142,15 @@ def _of_chunk(
         for match in MATH.finditer(caption):
             yield Formula(match["inline"], line.where, section, CAPTION)
     if printed and (call := re.search(r"claims\.equation\((.*)\)\s*$", line.text)):
-        label, left = (ast.literal_eval(part) for part in _arguments(call[1]))
-        yield Formula(printed(label, left), line.where, section, PRINTED, label)
+        try:
+            label, left = (ast.literal_eval(part) for part in _arguments(call[1]))
+            latex = printed(label, left)
+        except (KeyError, ValueError, SyntaxError) as error:
+            raise QmdError(
+                f"{line.where}: {call[0]} prints no equation ({error!r}); give the "
+                "label of a claim and the left side, both in quotes"
+            ) from None
+        yield Formula(latex, line.where, section, PRINTED, label)
 
 
 def _arguments(text: str) -> list[ast.expr]:

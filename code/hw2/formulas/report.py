@@ -29,6 +29,7 @@ from hw2.formulas.collecting import (
 from hw2.paths import REPORT
 from hw2.workers import Begin
 from hw2.worlds import SECTIONS
+from qmdpdf.metadata import QmdError
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def known() -> tuple[list[str], str] | None:
     """What is wrong with the formulas and a summary, where all is known from before."""
     try:
         found = [_known(section, group) for section, group in formulas().items()]
-    except LookupError:
+    except (LookupError, QmdError):  # the process that judges says what is wrong
         return None
     return faults(found), summary(found)
 

@@ -2,13 +2,28 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pypandoc
 import pytest
 
-from hw2.formulas.collecting import CAPTION, DISPLAY, INLINE, PRINTED, collect
+from hw2.formulas.collecting import (
+    CAPTION,
+    DISPLAY,
+    INLINE,
+    PRINTED,
+    collect,
+    lone_dollars,
+)
 from hw2.paths import REPORT
-from qmdpdf.source import expand
+from qmdpdf.metadata import QmdError
+from qmdpdf.source import Line, expand
+
+
+def lines(text):
+    parts = text.split("\n")
+    return [Line(part, Path("page.qmd"), i) for i, part in enumerate(parts, 1)]
+
 
 PAGE = """\
 Text with $a = b$ and `$c$` and \\$5 and $d_1$,
@@ -112,3 +127,21 @@ def test_the_report_has_no_mathematics_that_is_not_collected():
     expected = list(math_of_pandoc(json.loads(done.stdout)["blocks"]))
     found = [f.latex for f in collect(lines) if f.kind in (INLINE, DISPLAY)]
     assert sorted(found) == sorted(expected)
+
+
+def test_a_lone_dollar_is_found():
+    text = (
+        "Of $a$ and \\$5 and `$x`\n\n```{python}\n$\n```\n\nlost $b is $c$\n\nthe end"
+    )
+    (message,) = lone_dollars(lines(text))
+    assert "page.qmd:7: a lone $" in message
+    assert lone_dollars(lines(text.replace("$b", "$b$"))) == []
+
+
+@pytest.mark.parametrize("arguments", ['"eq-b", "x"', '"eq-a"', "label, left"])
+def test_an_equation_that_cannot_be_printed_is_named(arguments):
+    with pytest.raises(QmdError, match=r"page\.qmd:2: claims\.equation.* no equation"):
+        collect(
+            lines(f"```{{python}}\nclaims.equation({arguments})\n```"),
+            lambda label, left: {"eq-a": left}[label],
+        )

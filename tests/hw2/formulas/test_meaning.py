@@ -186,11 +186,16 @@ def test_conditions_that_are_exchanged_are_found():
 
     assert faults("x < 0", "x > 0", "x > 0") == []
     assert faults("x > 0", "x < 0", "x > 0") == [
-        "page:2: `x < 0` stands behind 'nd rises for', the world's case for it behind "
-        "'it falls for'",
-        "page:1: `x > 0` stands behind ' it falls for', the world's case for it behind "
-        "'and rises for'",
+        "page:2: `x < 0` stands behind 'and rises for', the world's case for it behind "
+        "'it falls for'; if the page is right, change code/hw2/worlds/q9.py",
+        "page:1: `x > 0` stands behind 'it falls for', the world's case for it behind "
+        "'and rises for'; if the page is right, change code/hw2/worlds/q9.py",
     ]
+
+
+def test_an_empty_formula_is_a_fault():
+    (found,) = judged(" ")
+    assert found.faults == ["the formula is empty"]
 
 
 def test_conditions_are_sharp():
