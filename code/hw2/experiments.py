@@ -54,8 +54,6 @@ DEVIATIONS = 4
 # of the answers, on pictures that were only encoded anew, which changes 2 to 4 % (right
 # or wrong, with the recorded networks and JPEG of quality 95 and 75)
 MOST_CHANGED = 0.1
-# of the answers, where the copy is only encoded anew; measured are 2 to 4 % (appendix)
-MOST_CHANGED = 0.1
 
 
 class Copied(NamedTuple):

@@ -22,7 +22,6 @@ HEADING = re.compile(r"^#{1,3} (.+?)\s*(\{.*\})?\s*$")
 REFERENCE = re.compile(r"@((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
 LABEL = re.compile(r"(?:\{#|label:\s*)((?:fig|tbl|eq|sec|thm|lem|cor|prp|def)-[\w-]+)")
 CITED = re.compile(r"(?<![\w\\])@([A-Za-z][\w:-]*)")
-BIBLIOGRAPHY = "references.bib"
 TICK = "✓"  # beside the number of a checked equation
 HANGING = 5.0  # points: punctuation hangs by 1.2, the frame around code by 3
 CAPTION = re.compile(r"^(?:Figure|Table)\s+\d+(?=:)", re.MULTILINE)
@@ -181,7 +180,7 @@ def repeated_labels(lines: list[Line]) -> list[str]:
 
 
 def uncited(
-    lines: list[Line], bibliography: Path = REPORT.parent / BIBLIOGRAPHY
+    lines: list[Line], bibliography: Path = REPORT.parent / "references.bib"
 ) -> list[str]:
     """A message for each citation of what is not in the bibliography."""
     known = set(

@@ -354,26 +354,24 @@ def _attended(
     return process.returncode, output
 
 
+# how LaTeX's log tells of what is not in the PDF, and the remedy
+LOST = {
+    r"LaTeX Warning: (?:Reference|Citation) .*": "nothing has this label",
+    r"LaTeX Warning: Float too large .*": "a figure or table is larger than the page; "
+    "make it smaller, or fewer images in it, or give layout-ncol",
+    r"Missing character: .*": "give a font that has it, such as `mainfont: DejaVu "
+    "Sans` below `format: pdf:`",
+}
+
+
 def refuse_lost(document: Document, log: str) -> None:
     """Raise QmdError where LaTeX's log says that something is not in the PDF."""
-    pattern = (
-        r"^(?:LaTeX Warning: (?:Reference|Citation|Float too large) .*|"
-        r"Missing character: .*)"
-    )
-    if not (lost := re.findall(pattern, log, re.MULTILINE)):
+    if not (lost := re.findall(rf"^(?:{'|'.join(LOST)})", log, re.MULTILINE)):
         return
     word = re.search(r"`(\S+)'|There is no (\S)", lost[0])
     text = re.escape(word[1] or word[2]) if word else r"(?!)"
     where = document.find(text, otherwise=_find_option(document, text))
-    remedy = (
-        "nothing has this label"
-        if re.match("LaTeX Warning: [RC]", lost[0])
-        else "a figure or table is larger than the page; make it smaller, or fewer "
-        "images in it, or give layout-ncol"
-        if "Float" in lost[0]
-        else "give a font that has it, such as `mainfont: DejaVu Sans` below `format: "
-        "pdf:`"
-    )
+    remedy = next(LOST[pattern] for pattern in LOST if re.match(pattern, lost[0]))
     raise QmdError(
         f"{where}: LaTeX lost something; {remedy}\n" + "\n".join(sorted(set(lost)))
     )

@@ -31,6 +31,8 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 RAW = re.compile(
     r"\\[A-Za-z]+(\[[^]]*\])?\{[^{}]*\Z|\\begin\{(\w+\*?)\}(?!.*\\end\{\2\})", re.DOTALL
 )
+# the beginning of what ends with its line, or of a quote or an item
+ONE_LINE = re.compile(r"\s*(#|\||>|[-*+:] |\d+\. )")
 # not for a kernel: figures would go elsewhere, assertions be skipped, warnings shown
 PERSONAL = {"MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONWARNINGS"}
 # the backend's setting, which stays when a chunk changes others of them; a document
@@ -227,27 +229,25 @@ def insert_inline(cell: nbformat.NotebookNode, document: Document) -> None:
         before = source[: match.start()]
         paragraph = before.rsplit("\n\n", 1)[-1]
         dollars = re.findall(r"(?<!\\)\$+", re.sub(r"`[^`]*`", "", paragraph))
-        if len(dollars) % 2 and "\\" in value["text"] and value["escaped"]:
-            where = _inline_where(cell, match, document)
-            raise QmdError(
-                f"{where}: math would lose the escapes of inline `{match[1]}`; wrap it "
-                "in display.Markdown"
-            )
-        if "\\" in value["text"] and value["escaped"] and RAW.search(paragraph):
-            where = _inline_where(cell, match, document)
-            raise QmdError(
-                f"{where}: LaTeX would read the escapes of inline `{match[1]}` as its "
-                "own; wrap it in display.Markdown, or write Markdown around it"
-            )
         line_before = before.rsplit("\n", 1)[-1]
-        if "\n" in value["text"] and re.match(
-            r"\s*(#|\||>|[-*+:] |\d+\. )", line_before
-        ):
-            where = _inline_where(cell, match, document)
-            raise QmdError(
-                f"{where}: inline `{match[1]}` has several lines, which would end the "
-                "heading, row, quote or item that it stands in; give one line"
+        escapes, why = value["escaped"] and "\\" in value["text"], ""
+        if escapes and len(dollars) % 2:
+            why = (
+                f"math would lose the escapes of inline `{match[1]}`; wrap it in "
+                "display.Markdown"
             )
+        elif escapes and RAW.search(paragraph):
+            why = (
+                f"LaTeX would read the escapes of inline `{match[1]}` as its own; wrap "
+                "it in display.Markdown, or write Markdown around it"
+            )
+        elif "\n" in value["text"] and ONE_LINE.match(line_before):
+            why = (
+                f"inline `{match[1]}` has several lines, which would end the heading, "
+                "row, quote or item that it stands in; give one line"
+            )
+        if why:
+            raise QmdError(f"{_inline_where(cell, match, document)}: {why}")
         after = bisect.bisect_right(origins, line := before.count("\n"))
         gone = slice(after, after + match[0].count("\n"))
         origins[gone] = [line] * value["text"].count("\n")

@@ -328,8 +328,6 @@ def _options(cell: "nbformat.NotebookNode", lines: list[Line]) -> dict[str, Any]
                 f"{lines[first].where}: {name} needs a caption; give the chunk option "
                 f"{label}-cap, or another label"
             )
-    if "fig-subcap" in options and "fig-cap" not in options:
-        raise QmdError(f"{lines[first].where}: chunk option fig-subcap needs a fig-cap")
     while (
         count < len(body) and not body[count].strip()
     ):  # IPython does not count these lines either

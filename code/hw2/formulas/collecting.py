@@ -87,12 +87,17 @@ def collect(
     return sorted(found, key=lambda formula: order[formula.where])
 
 
+def _spaces(match: re.Match[str]) -> str:
+    """As many spaces as what matches has signs, on as many lines."""
+    return re.sub(r"[^\n]", " ", match[0])
+
+
 def lone_dollars(lines: "Sequence[Line]") -> list[str]:
     """A message for each dollar that begins or ends no formula, by which one is
     lost.
     """
     text = "\n".join("" if chunk else line.text for chunk, line in classified(lines))
-    rest = PARTS.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    rest = PARTS.sub(_spaces, text)
     return [
         f"{lines[rest.count(chr(10), 0, match.start())].where}: a lone $, which begins "
         "or ends no formula; write \\$ for the sign"
@@ -104,7 +109,7 @@ def without_comments(text: str) -> str:
     """A text with spaces in place of its comments."""
 
     def blank(match: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", " ", match[0]) if match["comment"] else match[0]
+        return _spaces(match) if match["comment"] else match[0]
 
     return PARTS.sub(blank, text)
 

@@ -76,7 +76,8 @@ def show(figure: Figure, label: str) -> None:
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     # matplotlib would draw it anew for the pixels, and take eight times as long
     with pypdfium2.PdfDocument(pdf.getvalue()) as document:
-        dpi = figure.dpi if (set_ := plt.rcParams["savefig.dpi"]) == "figure" else set_
+        dpi = plt.rcParams["savefig.dpi"]
+        dpi = figure.dpi if dpi == "figure" else dpi
         pixels = document[0].render(scale=dpi / 72).to_pil()
         width, height = (round(float(side) * dpi) for side in figure.get_size_inches())
         pixels.crop((0, 0, width, height)).save(png, "png", dpi=(dpi, dpi))
