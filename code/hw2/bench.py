@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from hw2 import data, kept, runs, training
+from hw2 import data, experiments, kept, runs, training
 from hw2.data import imagenette as dataset
 from hw2.data.imagenette import NAMES, SIDE, Images
 from hw2.runs import Run, RunError
@@ -321,14 +321,17 @@ def _rated(run: Run) -> Run:
     return replace(run, summary=summary | {"share_of_limit": share})
 
 
+def stored() -> list[Run]:
+    """What is recorded of all machines, whether it is of today's code or not."""
+    files = sorted((runs.RUNS / "bench").glob("*.json"))
+    return [runs.load("bench", file.stem) for file in files]
+
+
 def recorded() -> list[Run]:
     """The results of all machines. Raises RunError where one is damaged, is not of
     today's code, or cannot be true.
     """
-    found = [
-        runs.load("bench", file.stem)
-        for file in sorted((runs.RUNS / "bench").glob("*.json"))
-    ]
+    found = stored()
     if not found:
         return found
     canary = kept.value(
@@ -351,6 +354,12 @@ def recorded() -> list[Run]:
                 "from git"
             )
     return [_rated(run) for run in found]
+
+
+def adopt(run: Run) -> str:
+    """As `experiments.adopt`, for a record of the bench."""
+    config = runs.as_read(asdict(SETTINGS))
+    return experiments.extend(run, config, partial(_canary, SETTINGS))
 
 
 def table(found: Sequence[Run]) -> str:

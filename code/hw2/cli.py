@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -245,16 +246,13 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
     from hw2.training import TrainingError, world_size
 
     try:
-        keys = experiments.select(parts)
+        keys, timed = _selected(parts) if adopt else (experiments.select(parts), False)
     except RunError as error:
         return _fail(error)
+    if adopt:
+        return _adopted(keys, timed)
     status = 0
-    for key in keys if adopt else ():
-        try:
-            print(f"{key}: {experiments.adopt(key)}")
-        except RunError as error:
-            status = _fail(f"{key}: {error}")
-    for key in () if adopt else keys:
+    for key in keys:
         try:
             reason = "asked to" if force else experiments.outdated(key)
             if not reason:
@@ -285,6 +283,26 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
     return status
 
 
+def _adopted(keys: list[str], timed: bool) -> int:
+    """Adopt what is new, also in the records of the bench if it is `timed`; return 1 if
+    a record cannot be extended.
+    """
+    from hw2 import bench, experiments
+    from hw2.runs import RunError
+
+    work = {key: partial(experiments.adopt, key) for key in keys}
+    if timed:
+        for run in bench.stored():
+            work[f"bench/{run.name}"] = partial(bench.adopt, run)
+    status = 0
+    for key, extend in work.items():
+        try:
+            print(f"{key}: {extend()}")
+        except RunError as error:
+            status = _fail(f"{key}: {error}")
+    return status
+
+
 def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     """Audit the selected recorded runs, print a table, return 1 if anything is wrong or
     nothing could be audited.
@@ -294,10 +312,8 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     from hw2.data import DataError, NotAtHandError
     from hw2.training import TrainingError
 
-    others = [part for part in parts if part.rstrip("/") != "bench"]
-    timed = not parts or others != parts
     try:
-        keys = experiments.select(others) if others or not parts else []
+        keys, timed = _selected(parts)
     except runs.RunError as error:
         return _fail(error)
     width = max(map(len, keys), default=0)
@@ -337,6 +353,15 @@ def audit(parts: list[str], draws: int | None, reproduce: bool) -> int:
     for fault in faults:
         _fail(fault)
     return 1 if faults or not audited else 0
+
+
+def _selected(parts: list[str]) -> tuple[list[str], bool]:
+    """The experiments that are meant, and whether the bench is. Raises RunError."""
+    from hw2 import experiments
+
+    others = [part for part in parts if part.rstrip("/") != "bench"]
+    keys = experiments.select(others) if others or not parts else []
+    return keys, not parts or others != parts
 
 
 def _bench_audited(width: int) -> tuple[int, list[str]]:

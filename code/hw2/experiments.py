@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -544,18 +544,24 @@ def adopt(key: str) -> str:
     ones, and say what was done. Raises RunError where another thing has changed, or
     with it today's code gives other losses than those that are recorded.
     """
-    experiment, run = _experiment(key), runs.load(*key.split("/"))
+    experiment = _experiment(key)
     config = runs.as_read(experiment.config)
+    canary = partial(_canary, experiment, config)
+    return extend(runs.load(*key.split("/")), config, canary)
+
+
+def extend(run: Run, config: Config, canary: Callable[[], list[float]]) -> str:
+    """The same for a run whose config and canary are given."""
     if changed := _changes(run.config, config):
         raise _stale(run, "; ".join(changed))
-    added, canary = _missing(run.config, config), _canary(experiment, config)
-    if not added and len(canary) <= len(run.canary):
+    added, losses = _missing(run.config, config), canary()
+    if not added and len(losses) <= len(run.canary):
         return "nothing to add"
-    runs.check_canary(run, canary[: len(run.canary)])
-    new = replace(run, config=config, canary=canary)
+    runs.check_canary(run, losses[: len(run.canary)])
+    new = replace(run, config=config, canary=losses)
     runs.save(new, _weights(run), runs.load_answers(run))
-    losses = len(canary) - len(run.canary)
-    return f"{len(added)} hyper-parameters and {losses} losses of the canary added"
+    more = len(losses) - len(run.canary)
+    return f"{len(added)} hyper-parameters and {more} losses of the canary added"
 
 
 def _stale(run: Run, reason: str) -> RunError:

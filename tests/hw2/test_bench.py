@@ -290,3 +290,17 @@ def test_the_command_prints_the_table(archive, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "| usual pipeline |" in printed
     assert "recorded in" in printed
+
+
+def test_a_new_hyper_parameter_is_adopted_where_it_leaves_the_training(
+    record, monkeypatch, capsys
+):
+    monkeypatch.setattr(bench, "SETTINGS", QUICK)
+    run = runs.load("bench", record.stem)
+    del run.config["fast"]["symmetric"]
+    runs.save(run, {}, {})
+    with pytest.raises(RunError, match="is stale"):
+        bench.recorded()
+    assert main(["run", "--adopt", "bench"]) == 0
+    assert "1 hyper-parameters and 0 losses" in capsys.readouterr().out
+    assert bench.recorded()[0].config["fast"]["symmetric"] is False

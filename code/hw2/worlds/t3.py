@@ -122,7 +122,9 @@ WORLD = World(
             bind={"c": CHANNELS},
             equals=lambda scope: sum(
                 p.numel()
-                for p in imagenette.convolution(CHANNELS, scope["c'"]).parameters()
+                for p in imagenette.convolution(
+                    CHANNELS, scope["c'"], imagenette.PLAIN
+                ).parameters()
             ),
         ),
         Case(

@@ -90,6 +90,7 @@ def same(first, second):
         ({"widths": (8, 16)}, "2 widths and 3 numbers of blocks"),
         ({"sides": (64, 4)}, "4 pixels cannot be halved 3 times"),
         ({"groups": 3}, "a stage of 8 channels cannot be normalized in 3 groups"),
+        ({"groups": 1, "symmetric": True}, "1 groups cannot be mirrored in pairs"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(change, message):
@@ -150,6 +151,32 @@ def test_an_image_gets_the_same_answer_in_any_batch():
     net = network(replace(TINY, dropout=0.0)).train()
     x = torch.rand(6, 3, 64, 64)
     torch.testing.assert_close(net(x)[:1], net(x[:1]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_symmetric_network_and_no_other_cannot_tell_left_from_right(symmetric):
+    net = network(replace(TINY, symmetric=symmetric)).eval()
+    for parameter in net.parameters():  # also those that begin as zero or one
+        nn.init.normal_(parameter, std=0.3)
+    x = torch.rand(6, 3, 64, 64)
+    there, back = net(x), net(x.flip(3))
+    assert there.std() > 0.01
+    assert torch.allclose(there, back, rtol=1e-3, atol=1e-5) == symmetric
+
+
+@pytest.mark.parametrize("channels_in", [3, 8])
+def test_what_a_mirrored_convolution_makes_of_a_mirrored_image_is_mirrored(channels_in):
+    layer = imagenette.MirroredConv2d(channels_in, 12)
+    x = torch.rand(2, channels_in, 5, 7)
+    mirrored = x.flip(3)
+    if channels_in > 3:
+        mirrored = torch.cat([*reversed(mirrored.chunk(2, 1))], 1)
+    first, second = layer(x).chunk(2, 1)
+    expected = torch.cat([second, first], 1).flip(3)
+    torch.testing.assert_close(layer(mirrored), expected)
+    filters = nn.functional.conv2d(x, layer.weight, padding=1)
+    torch.testing.assert_close(first, filters)  # an ordinary one, for the first half
+    assert layer.weight.shape == (6, channels_in, 3, 3)
 
 
 def test_images_are_normalized_by_the_training_set():
