@@ -158,12 +158,11 @@ def overfull(pdf: Path) -> list[str]:
 
 def headings(lines: list[Line]) -> list[Line]:
     """The lines that are headings, outside code blocks."""
-    fenced, found = False, []
-    for line in lines:
-        fenced ^= line.text.lstrip().startswith("```")
-        if not fenced and HEADING.match(line.text):
-            found.append(line)
-    return found
+    return [
+        line
+        for chunk, line in classified(lines)
+        if not chunk and HEADING.match(line.text)
+    ]
 
 
 def repeated_labels(lines: list[Line]) -> list[str]:

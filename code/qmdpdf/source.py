@@ -4,7 +4,7 @@ split it into cells.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,7 @@ def _ends_front(text: str) -> bool:
     return text.rstrip() in {"---", "..."}
 
 
-def blocks(lines: list[Line], start: int = 0) -> Iterator[Block]:
+def blocks(lines: Sequence[Line], start: int = 0) -> Iterator[Block]:
     """The fenced blocks and HTML comments from a line on: the one reader of fences.
 
     pandoc's reading is compared with it, so that where the two differ nothing is lost

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 DISPLAY, INLINE, CAPTION, PRINTED = "display", "inline", "caption", "printed"
 
-FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*)$")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 CODE = re.compile(r"(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 MATH = re.compile(
@@ -116,19 +115,16 @@ def without_comments(text: str) -> str:
 
 def classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
     """Each line with the kind of code block that it is in: "python", "code", or ""."""
-    fence = kind = ""
-    for line in lines:
-        opening = FENCE.match(line.text)
-        if fence:
-            yield kind, line
-            if opening and opening[1].startswith(fence) and not opening[2]:
-                fence = kind = ""
-        elif opening:
-            fence = opening[1]
-            kind = "python" if opening[2].startswith("{python") else "code"
-            yield kind, line
-        else:
-            yield "", line
+    from qmdpdf.source import blocks  # takes a moment to import
+
+    kinds = {
+        i: "python" if block.info == "{python}" else "code"
+        for block in blocks(lines)
+        if block.kind == "code"
+        for i in range(block.first, block.last + 1)
+    }
+    for i, line in enumerate(lines):
+        yield kinds.get(i, ""), line
 
 
 def _of_chunk(
