@@ -14,6 +14,11 @@ from qmdpdf.source import Document, Line, QmdError
 SUFFIX = {"application/pdf": ".pdf", "image/png": ".png", "image/jpeg": ".jpg"}
 # the file of a chunk is another one in each render
 ARTIST = re.compile(r"\[?<(matplotlib\.|seaborn\.|Axes|Figure)")
+# what begins a block of another kind than a paragraph
+SIGN = re.compile(r"^(?:>|[-+*#|:]+(?=\s))")
+ENUMERATED = re.compile(
+    r"^(?:\(?(?:\d+|[a-z]|[ivxlcdm]+|#|@[\w-]*)|\[[^]]+\]|table)(?=[.):](?:\s|$))", re.I
+)
 CHUNK_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py(?=:\d)")
 SEMICOLON = "end its last line with a semicolon, which shows nothing"
 
@@ -117,7 +122,15 @@ def _text_and_table(text: list[str], options: dict) -> list[str]:
     label = options.get("label", "")
     if not text or not label.startswith("tbl-"):
         return text
-    return [f"::: {{#{label}}}", *text, options.get("tbl-cap", ""), ":::"]
+    return [f"::: {{#{label}}}", *text, _running(options.get("tbl-cap", "")), ":::"]
+
+
+def _running(caption: str) -> str:
+    """A caption as a paragraph, as Quarto reads it: what would make its beginning a
+    list, a heading, a quote or a definition there is escaped.
+    """
+    caption = SIGN.sub(r"\\\g<0>", caption.strip())
+    return ENUMERATED.sub(r"\g<0>\\", caption)
 
 
 def _display(data: dict[str, str], where: str) -> str:
@@ -160,7 +173,7 @@ def _figure(names: list[str], options: dict) -> str:
         f' layout-ncol="{options["layout-ncol"]}"' if "layout-ncol" in options else ""
     )
     return "\n\n".join(
-        [f"::: {{#{label}{columns}}}", *images, options["fig-cap"], ":::"]
+        [f"::: {{#{label}{columns}}}", *images, _running(options["fig-cap"]), ":::"]
     )
 
 

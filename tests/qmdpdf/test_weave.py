@@ -16,7 +16,7 @@ import pytest
 from qmdpdf.execute import insert_inline
 from qmdpdf.metadata import QmdError
 from qmdpdf.source import read
-from qmdpdf.weave import weave
+from qmdpdf.weave import _running, weave
 
 STREAMS = "import sys\nprint('*out*')\nprint('err', file=sys.stderr)"
 PLOT = "plt.plot([1, 2]); plt.show()"
@@ -96,6 +96,26 @@ def inlines(*words):
     return [
         word if isinstance(word, dict) else {"t": "Str", "c": word} for word in words
     ]
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["(a) Left, (b) right", "a. One", "1. One", "iv) One", "(2) One", "#. One", "(@x) One",
+     "- One", "* One", "# One", "> One", ">0 is good", "| One", ": One", "Table: One",
+     "[a]: left, [b]: right", "[^1]: One", "*Left*: one", "**Left.** One", "$x$. One",
+     "+1 point", "-1 point", "#1", "Left. One", "Left: one", "(left) One", "e.g. one", "B. Ada wrote: a. one",
+     "`a.` One", "@knuth1984. One", "[@knuth1984]: one", "1.5 points", "12 points"],
+)  # fmt: skip
+def test_a_caption_is_running_text_however_it_begins(caption):
+    def read(text):
+        return json.loads(pypandoc.convert_text(text, "json", "markdown"))["blocks"]
+
+    [paragraph] = read(_running(caption))
+    assert paragraph["t"] == "Para"
+    # as in the brackets of an image, where nothing but running text can be
+    [figure] = read(f"![Caption: {caption}](x.png)")
+    [block] = figure["c"][1][1]
+    assert paragraph["c"] == block["c"][2:]
 
 
 @pytest.mark.parametrize(
