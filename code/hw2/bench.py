@@ -321,17 +321,16 @@ def _rated(run: Run) -> Run:
     return replace(run, summary=summary | {"share_of_limit": share})
 
 
-def stored() -> list[Run]:
-    """What is recorded of all machines, whether it is of today's code or not."""
-    files = sorted((runs.RUNS / "bench").glob("*.json"))
-    return [runs.load("bench", file.stem) for file in files]
+def machines() -> list[str]:
+    """The machines of which there are records."""
+    return sorted(file.stem for file in (runs.RUNS / "bench").glob("*.json"))
 
 
 def recorded() -> list[Run]:
     """The results of all machines. Raises RunError where one is damaged, is not of
     today's code, or cannot be true.
     """
-    found = stored()
+    found = [runs.load("bench", machine) for machine in machines()]
     if not found:
         return found
     canary = kept.value(
@@ -345,8 +344,9 @@ def recorded() -> list[Run]:
             run.canary, canary
         ):
             raise RunError(
-                f"{run.file} is stale: the training it timed has changed; run `make "
-                "bench` on that machine"
+                f"{run.file} is stale: the training it timed has changed; "
+                f"{runs.remedy(run)} (where hyper-parameters are new and leave it as "
+                "it was: .venv/bin/python -m hw2 run --adopt bench)"
             )
         if run.name != _slug(run.provenance["device"]):
             raise RunError(
@@ -356,10 +356,10 @@ def recorded() -> list[Run]:
     return [_rated(run) for run in found]
 
 
-def adopt(run: Run) -> str:
-    """As `experiments.adopt`, for a record of the bench."""
-    config = runs.as_read(asdict(SETTINGS))
-    return experiments.extend(run, config, partial(_canary, SETTINGS))
+def adopt(machine: str) -> str:
+    """As `experiments.adopt`, for the record of a machine."""
+    config, canary = runs.as_read(asdict(SETTINGS)), partial(_canary, SETTINGS)
+    return experiments.extend(runs.load("bench", machine), config, canary)
 
 
 def table(found: Sequence[Run]) -> str:

@@ -292,8 +292,8 @@ def _adopted(keys: list[str], timed: bool) -> int:
 
     work = {key: partial(experiments.adopt, key) for key in keys}
     if timed:
-        for run in bench.stored():
-            work[f"bench/{run.name}"] = partial(bench.adopt, run)
+        for machine in bench.machines():
+            work[f"bench/{machine}"] = partial(bench.adopt, machine)
     status = 0
     for key, extend in work.items():
         try:
@@ -601,7 +601,7 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help=(
             "add hyper-parameters that are new in the code to recorded runs that they "
-            "leave as they are"
+            "leave as they are, those of the bench (KEY bench) too"
         ),
     )
     command = add(

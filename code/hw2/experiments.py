@@ -540,9 +540,9 @@ def _missing(old: Config, new: Config) -> list[str]:
 
 
 def adopt(key: str) -> str:
-    """Record a run anew with what today's config and canary have besides the recorded
-    ones, and say what was done. Raises RunError where another thing has changed, or
-    with it today's code gives other losses than those that are recorded.
+    """Extend a recorded run by what today's config and canary have besides. Raises
+    RunError where another thing has changed, or with it today's code gives other losses
+    than those that are recorded.
     """
     experiment = _experiment(key)
     config = runs.as_read(experiment.config)
@@ -551,7 +551,9 @@ def adopt(key: str) -> str:
 
 
 def extend(run: Run, config: Config, canary: Callable[[], list[float]]) -> str:
-    """The same for a run whose config and canary are given."""
+    """Record a run anew with what a config and a canary have besides the recorded ones,
+    and say what was done. Raises RunError where another thing has changed.
+    """
     if changed := _changes(run.config, config):
         raise _stale(run, "; ".join(changed))
     added, losses = _missing(run.config, config), canary()
@@ -565,10 +567,7 @@ def extend(run: Run, config: Config, canary: Callable[[], list[float]]) -> str:
 
 
 def _stale(run: Run, reason: str) -> RunError:
-    return RunError(
-        f"{run.file} is stale: {reason}; train it again with `make experiments`, or "
-        "undo the change"
-    )
+    return RunError(f"{run.file} is stale: {reason}; {runs.remedy(run)}")
 
 
 def _base(experiment: Experiment) -> list[dict[str, Any]]:

@@ -301,9 +301,15 @@ def check_canary(run: Run, today: Sequence[float], tolerance: float = 2e-4) -> N
     if not same_losses(today, run.canary, tolerance):
         raise RunError(
             f"{run.file} is stale: its first losses were {_short(run.canary)}, today's "
-            f"code gives {_short(today)}; "
-            "train it again with `make experiments`, or undo the change"
+            f"code gives {_short(today)}; {remedy(run)}"
         )
+
+
+def remedy(run: Run) -> str:
+    """What to do about a stale run."""
+    if run.task == "bench":
+        return "run `make bench` on that machine, or undo the change"
+    return "train it again with `make experiments`, or undo the change"
 
 
 def _short(losses: Sequence[float]) -> str:

@@ -14,11 +14,6 @@ from qmdpdf.source import Document, Line, QmdError
 SUFFIX = {"application/pdf": ".pdf", "image/png": ".png", "image/jpeg": ".jpg"}
 # the file of a chunk is another one in each render
 ARTIST = re.compile(r"\[?<(matplotlib\.|seaborn\.|Axes|Figure)")
-# what begins a block of another kind than a paragraph
-SIGN = re.compile(r"^(?:>|[-+*#|:]+(?=\s))")
-ENUMERATED = re.compile(
-    r"^(?:\(?(?:\d+|[a-z]|[ivxlcdm]+|#|@[\w-]*)|\[[^]]+\]|table)(?=[.):](?:\s|$))", re.I
-)
 CHUNK_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py(?=:\d)")
 SEMICOLON = "end its last line with a semicolon, which shows nothing"
 
@@ -126,11 +121,10 @@ def _text_and_table(text: list[str], options: dict) -> list[str]:
 
 
 def _running(caption: str) -> str:
-    """A caption as a paragraph, as Quarto reads it: what would make its beginning a
-    list, a heading, a quote or a definition there is escaped.
+    """A caption as a paragraph, however it begins: behind an empty span nothing is a
+    list, a quote or a definition.
     """
-    caption = SIGN.sub(r"\\\g<0>", caption.strip())
-    return ENUMERATED.sub(r"\g<0>\\", caption)
+    return f"[]{{}}{' '.join(caption.split())}"
 
 
 def _display(data: dict[str, str], where: str) -> str:

@@ -304,3 +304,10 @@ def test_a_new_hyper_parameter_is_adopted_where_it_leaves_the_training(
     assert main(["run", "--adopt", "bench"]) == 0
     assert "1 hyper-parameters and 0 losses" in capsys.readouterr().out
     assert bench.recorded()[0].config["fast"]["symmetric"] is False
+
+
+def test_a_changed_bench_is_not_adopted(record, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "SETTINGS", replace(QUICK, batch_size=9))
+    assert main(["run", "--adopt", "bench"]) == 1
+    error = capsys.readouterr().err
+    assert "batch_size was 8, now it is 9; run `make bench` on that machine" in error

@@ -98,24 +98,29 @@ def inlines(*words):
     ]
 
 
+NOTHING = {"t": "Span", "c": [["", [], []], []]}
+
+
+@pytest.mark.parametrize("above", ["![](a.png)", "| a |\n|---|\n| 1 |"])
 @pytest.mark.parametrize(
     "caption",
-    ["(a) Left, (b) right", "a. One", "1. One", "iv) One", "(2) One", "#. One", "(@x) One",
-     "- One", "* One", "# One", "> One", ">0 is good", "| One", ": One", "Table: One",
-     "[a]: left, [b]: right", "[^1]: One", "*Left*: one", "**Left.** One", "$x$. One",
-     "+1 point", "-1 point", "#1", "Left. One", "Left: one", "(left) One", "e.g. one", "B. Ada wrote: a. one",
-     "`a.` One", "@knuth1984. One", "[@knuth1984]: one", "1.5 points", "12 points"],
+    ["(a) Left, (b) right", "a. One", "1. One", "iv) One", "#. One", "(@x) One", "- One", "-- One", "--- One",
+     "* One", "+ One", "# One", "> One", ">0 is good", "| One", ": One", ":One", "~ One", "Table: One", "Table:One",
+     "[a]: left", "[a]:left", "[^1]: One", "*Left*: one", "**Left.** One", "$x$. One", "-", "#", "---", "+1 point",
+     "Left. One", "(left) One", "p. 5", "`a.` One", "@knuth1984. One", "1.5 points", "One\n---", "One\n: two",
+     "One\n2. two", "[0, 1) is half open"],
 )  # fmt: skip
-def test_a_caption_is_running_text_however_it_begins(caption):
+def test_a_caption_is_running_text_however_it_begins(caption, above):
     def read(text):
         return json.loads(pypandoc.convert_text(text, "json", "markdown"))["blocks"]
 
-    [paragraph] = read(_running(caption))
+    [block] = read(f"::: {{#x}}\n{above}\n\n{_running(caption)}\n:::")
+    *_, paragraph = block["c"][1]
+    assert len(block["c"][1]) == 2
     assert paragraph["t"] == "Para"
-    # as in the brackets of an image, where nothing but running text can be
-    [figure] = read(f"![Caption: {caption}](x.png)")
-    [block] = figure["c"][1][1]
-    assert paragraph["c"] == block["c"][2:]
+    # as within a paragraph, where nothing but running text can be
+    [expected] = read(f"Caption: {' '.join(caption.split())}")
+    assert paragraph["c"] == [NOTHING, *expected["c"][2:]]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_figures_have_their_labels_and_captions(
     (div,) = woven.blocks[name]
     assert div["t"] == "Div"
     assert div["c"][0] == attributes
-    assert div["c"][1][-1] == {"t": "Para", "c": caption}
+    assert div["c"][1][-1] == {"t": "Para", "c": [NOTHING, *caption]}
     assert [(label, words) for label, words, _ in images(div)] == labels
 
 
@@ -242,7 +247,7 @@ def test_tables_have_their_label_and_caption(woven, name, label, caption):
     (div,) = woven.blocks[name]
     assert div["c"][0] == [label, [], []]
     assert [block["t"] for block in div["c"][1]] == ["Table", "Para"]
-    assert div["c"][1][-1]["c"] == caption
+    assert div["c"][1][-1]["c"] == [NOTHING, *caption]
 
 
 def test_text_between_chunks_is_kept_apart(run, woven_text, tmp_path):

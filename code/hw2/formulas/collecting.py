@@ -5,7 +5,7 @@ file and line, without comments and code, with captions and what chunks print.
 import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qmdpdf.metadata import QmdError
@@ -114,17 +114,21 @@ def without_comments(text: str) -> str:
 
 
 def classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
-    """Each line with the kind of code block that it is in: "python", "code", or ""."""
+    """Each line with the kind of code block that it is in: "python", "code", or "".
+    What stands on the lines within a comment is left out.
+    """
     from qmdpdf.source import blocks  # takes a moment to import
 
-    kinds = {
-        i: "python" if block.info == "{python}" else "code"
-        for block in blocks(lines)
-        if block.kind == "code"
-        for i in range(block.first, block.last + 1)
-    }
-    for i, line in enumerate(lines):
-        yield kinds.get(i, ""), line
+    found, kinds = list(lines), [""] * len(lines)
+    for block in blocks(lines):
+        if block.kind == "comment":
+            for i in range(block.first + 1, block.last):
+                found[i] = replace(found[i], text="")
+        else:
+            kind = "python" if block.info == "{python}" else "code"
+            for i in range(block.first, block.last + 1):
+                kinds[i] = kind
+    yield from zip(kinds, found, strict=True)
 
 
 def _of_chunk(

@@ -232,6 +232,7 @@ MEANINGS = {  # of the hyper-parameters
     "widths": "channels of the stages",
     "blocks": "residual blocks of the stages",
     "groups": "of GroupNorm",
+    "symmetric": "whether filters come in mirrored pairs",
     "pooling": "where a stage but the first halves the resolution",
     "dropout": "of the features that the classifier sees",
     "branch_dropout": "of whole channels in a residual branch",
@@ -265,6 +266,8 @@ def settings(runs: Mapping[str, Run]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

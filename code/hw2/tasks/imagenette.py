@@ -116,6 +116,13 @@ class Config:
             raise ValueError(
                 f"{self.groups} groups cannot be mirrored in pairs; change groups"
             )
+        if self.symmetric and (
+            odd := [side for side in self.sides if side % 2 ** len(self.widths)]
+        ):  # of which pooling drops the last column
+            raise ValueError(
+                f"{odd[0]} pixels halved {len(self.widths)} times are no whole number, "
+                "and mirrored another part of them counts; change sides"
+            )
 
 
 POOLINGS = {"average": nn.AvgPool2d, "maximum": nn.MaxPool2d}
@@ -162,8 +169,9 @@ class MirroredConv2d(nn.Conv2d):
     """A 3 x 3 convolution without bias, whose second half of filters are the mirror
     images of the first half (a group convolution, Cohen and Welling 2016).
 
-    What it makes of a mirrored image is mirrored, and the halves of its channels have
-    changed places; so of channels that came in such halves it expects them.
+    Of a mirrored image it makes the mirrored channels, with the halves exchanged. What
+    follows reads channels in such halves: there the mirrored filters have theirs
+    exchanged as well. The module's weights are those of the first half.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -171,7 +179,7 @@ class MirroredConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         mirrored = self.weight.flip(3)
-        if self.in_channels > 3:  # the colours of an image come in no halves
+        if self.in_channels != 3:  # the colours of an image come in no halves
             mirrored = mirrored.roll(self.in_channels // 2, 1)
         return conv2d(x, torch.cat([self.weight, mirrored]), padding=1)
 
@@ -304,7 +312,7 @@ def convolution(channels_in: int, channels_out: int, config: Config) -> nn.Conv2
 
 
 def norm(channels: int, config: Config) -> nn.GroupNorm:
-    """Of all groups of the channels."""
+    """GroupNorm of a layer's channels."""
     kind = MirroredGroupNorm if config.symmetric else nn.GroupNorm
     return kind(config.groups, channels)
 

@@ -12,6 +12,7 @@ from hw2.formulas.collecting import (
     DISPLAY,
     INLINE,
     PRINTED,
+    classified,
     collect,
     lone_dollars,
 )
@@ -127,6 +128,45 @@ def test_the_report_has_no_mathematics_that_is_not_collected():
     expected = list(math_of_pandoc(json.loads(done.stdout)["blocks"]))
     found = [f.latex for f in collect(lines) if f.kind in (INLINE, DISPLAY)]
     assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# a\n```\n# b\n```\n# c", ["# a", "# c"]),
+        ("````\n```\n# b\n```\n# c\n````\n# d", ["# d"]),
+        ("~~~\n# b\n```\n~~~\n# c", ["# c"]),
+        ("- item\n\n  ```\n  # b\n  ```\n\n# c", ["# c"]),
+        ("```python\n# b\n```", []),
+        ("```a``` is code\n\n# c", ["# c"]),
+        ("<!--\n```\n# b\n```\n# c\n--> d\n\n# e", ["# e"]),
+        ("one <!-- two --> three\n\n# c", ["# c"]),
+    ],
+)
+def test_code_and_comments_are_told_from_the_text(text, expected):
+    found = [
+        line.text
+        for kind, line in classified(lines(text))
+        if not kind and line.text.startswith("# ")
+    ]
+    assert found == expected
+    # as pandoc reads it
+    headers = [
+        pypandoc.convert_text(
+            json.dumps(document | {"blocks": [block]}), "plain", "json"
+        )
+        for document in [json.loads(pypandoc.convert_text(text, "json", "markdown"))]
+        for block in document["blocks"]
+        if block["t"] == "Header"
+    ]
+    assert [f"# {header.strip()}" for header in headers] == expected
+
+
+def test_a_block_that_never_ends_is_an_error():
+    with pytest.raises(
+        QmdError, match=r"page.qmd:2: the code block .* is never closed"
+    ):
+        list(classified(lines("text\n```\ncode")))
 
 
 def test_a_lone_dollar_is_found():
