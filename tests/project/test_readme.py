@@ -148,6 +148,7 @@ def test_paths_exist():
      ("one of them", "magic", "single", "test_accuracy"),
      ("a plain perceptron", "magic", "plain", "test_accuracy"),
      ("without augmentation at constant resolution", "imagenette", "constant", "test_accuracy"),
+     ("the same for longer, by a network that cannot tell left from right", "imagenette", "symmetric", "test_accuracy"),
      ("without augmentation", "imagenette", "plain", "test_accuracy"),
      ("with augmentation", "imagenette", "augmented", "test_accuracy"),
      ("60 instead of 21 epochs with augmentation", "imagenette", "long", "test_accuracy_mirrored"),
