@@ -245,12 +245,12 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
     from hw2.searching import SearchError
     from hw2.training import TrainingError, world_size
 
+    if adopt:
+        return _adopted(parts)
     try:
-        keys, timed = _selected(parts) if adopt else (experiments.select(parts), False)
+        keys = experiments.select(parts)
     except RunError as error:
         return _fail(error)
-    if adopt:
-        return _adopted(keys, timed)
     status = 0
     for key in keys:
         try:
@@ -283,13 +283,15 @@ def run(parts: list[str], force: bool, adopt: bool) -> int:
     return status
 
 
-def _adopted(keys: list[str], timed: bool) -> int:
-    """Adopt what is new, also in the records of the bench if it is `timed`; return 1 if
-    a record cannot be extended.
-    """
+def _adopted(parts: list[str]) -> int:
+    """Adopt what is new in the selected records; return 1 if one cannot be extended."""
     from hw2 import bench, experiments
     from hw2.runs import RunError
 
+    try:
+        keys, timed = _selected(parts)
+    except RunError as error:
+        return _fail(error)
     work = {key: partial(experiments.adopt, key) for key in keys}
     if timed:
         for machine in bench.machines():

@@ -6,12 +6,8 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from qmdpdf.metadata import QmdError
-
-if TYPE_CHECKING:
-    from qmdpdf.source import Line
+from qmdpdf.source import Line, QmdError, blocks
 
 DISPLAY, INLINE, CAPTION, PRINTED = "display", "inline", "caption", "printed"
 
@@ -50,13 +46,13 @@ def section_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def text_of(lines: "Sequence[Line]", section: str) -> str:
+def text_of(lines: Sequence[Line], section: str) -> str:
     """All that the files of a section say: the question's, then what goes beyond it."""
     return "\n".join(line.text for line in lines if section_of(line.where) == section)
 
 
 def collect(
-    lines: "Sequence[Line]", printed: Callable[[str, str], str] | None = None
+    lines: Sequence[Line], printed: Callable[[str, str], str] | None = None
 ) -> list[Formula]:
     """The formulas of the expanded report in their order. `printed(label, left side)`
     is what `claims.equation` prints in a chunk.
@@ -91,7 +87,7 @@ def _spaces(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match[0])
 
 
-def lone_dollars(lines: "Sequence[Line]") -> list[str]:
+def lone_dollars(lines: Sequence[Line]) -> list[str]:
     """A message for each dollar that begins or ends no formula, by which one is
     lost.
     """
@@ -113,12 +109,10 @@ def without_comments(text: str) -> str:
     return PARTS.sub(blank, text)
 
 
-def classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
+def classified(lines: Sequence[Line]) -> Iterator[tuple[str, Line]]:
     """Each line with the kind of code block that it is in: "python", "code", or "".
     What stands on the lines within a comment is left out.
     """
-    from qmdpdf.source import blocks  # takes a moment to import
-
     found, kinds = list(lines), [""] * len(lines)
     for block in blocks(lines):
         if block.kind == "comment":
@@ -132,7 +126,7 @@ def classified(lines: "Sequence[Line]") -> Iterator[tuple[str, "Line"]]:
 
 
 def _of_chunk(
-    line: "Line", kind: str, printed: Callable[[str, str], str] | None
+    line: Line, kind: str, printed: Callable[[str, str], str] | None
 ) -> Iterator[Formula]:
     """The formulas of a caption, and those that `claims.equation` prints."""
     if kind != "python":
