@@ -51,9 +51,6 @@ def execute(document: Document, figures: str = "pdf") -> None:
     """
     cells = document.notebook.cells
     notebook = nbformat.v4.new_notebook(cells=[*cells])
-    folder = (
-        document.root if _execute_dir(document) == "project" else document.path.parent
-    )
     todo = [
         cell
         for cell in cells
@@ -64,7 +61,9 @@ def execute(document: Document, figures: str = "pdf") -> None:
     bar = tqdm(total=len(todo), unit="chunk", desc="execute", leave=False, disable=None)
     with (
         tempfile.TemporaryDirectory(dir=socket_folder()) as sockets,
-        _client(notebook, folder, sockets, FIGURES.format(figures)) as client,
+        _client(
+            notebook, working_folder(document), sockets, FIGURES.format(figures)
+        ) as client,
         bar,
     ):
         for index, cell in enumerate(notebook.cells):
@@ -150,9 +149,11 @@ def socket_folder() -> str | None:
     return "/tmp" if len(os.fsencode(usual)) > 60 and os.path.isdir("/tmp") else None
 
 
-def _execute_dir(document: Document) -> str:
+def working_folder(document: Document) -> Path:
+    """The folder that the chunks run in."""
     project = document.metadata.get("project") or {}
-    return project.get("execute-dir", "file")
+    of_project = project.get("execute-dir") == "project"
+    return document.root if of_project else document.path.parent
 
 
 def _explain(

@@ -5,6 +5,7 @@ What Quarto knows and this renderer does not, such as `date`, is refused at its 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,11 @@ def _check(
             _check(loader, value, known[child.value], kind, child.value, name)
         return
     value = loader.construct_object(node, deep=True)
+    if isinstance(value, str) and re.search(r"`\{\w+\}", value):
+        raise QmdError(
+            f"{where}: {kind} {key} is not computed, inline code in it would be "
+            "printed as it stands; write the text itself, or make it in a chunk"
+        )
     if not any(allowed(value, choice) for choice in choices):
         wanted = " or ".join(_described(choice) for choice in choices)
         raise QmdError(f"{where}: {kind} {key} cannot be {value!r}; give {wanted}")

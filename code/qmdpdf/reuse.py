@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 
-from qmdpdf.execute import INLINE, insert_inline
+from qmdpdf.execute import INLINE, insert_inline, working_folder
 from qmdpdf.source import Document
 
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
@@ -39,7 +39,8 @@ def key(document: Document, depends: list[Path]) -> str:
     in none of them.
     """
     digest = hashlib.sha256(
-        f"{sys.version} {os.environ.get('SOURCE_DATE_EPOCH')}".encode()
+        f"{sys.version} {os.environ.get('SOURCE_DATE_EPOCH')} "
+        f"{working_folder(document).resolve()}".encode()
     )
     for cell in document.notebook.cells:
         if cell.cell_type == "code":

@@ -302,12 +302,6 @@ def _options(cell: "nbformat.NotebookNode", lines: list[Line]) -> dict[str, Any]
                 f"{lines[first + i].where}: chunk options are the first lines of a "
                 "chunk; move this one there"
             )
-    for i, text in enumerate(body[:count]):
-        if re.search(r"`\{\w+\}", text):
-            raise QmdError(
-                f"{lines[first + i].where}: a chunk option is not computed, inline "
-                "code in it is printed as it stands; make the text in the chunk"
-            )
     start = lines[first]
     text = "\n".join(OPTION.sub("", text, count=1) for text in body[:count])
     options = mapping(

@@ -62,6 +62,8 @@ def test_what_is_known_is_accepted():
         ("author:\n  - name: {given: A, family: B}", 2, "name cannot be {'given'"),
         ("author:\n  - name: A\n    id:", 3, "id cannot be None"),
         ("author:\n  - name: A\n    orcid: 1", 3, "'orcid'"),
+        ("author:\n  - A\n  - B `{python} x`", 3, "author is not computed"),
+        ("author:\n  - name: A\n    email: '`{r} x`'", 3, "email is not computed"),
         ("lang: he", 1, "lang cannot be 'he'"),
         ("title: A\ntitle: B", 2, "given twice"),
         ("title: 2024-13-01", 1, "not valid YAML"),

@@ -91,6 +91,17 @@ def test_files_and_the_commit_date_belong_to_the_key(page, monkeypatch):
     assert len(keys) == 4
 
 
+def test_the_folder_that_chunks_run_in_belongs_to_the_key(tmp_path):
+    page, keys = tmp_path / "report" / "page.qmd", set()
+    page.parent.mkdir()
+    page.write_text(PAGE)
+    for folder in ("file", "project"):
+        setting = f"project:\n  execute-dir: {folder}\n"
+        (tmp_path / "_quarto.yml").write_text(setting)
+        keys.add(key(read(page), []))
+    assert len(keys) == 2
+
+
 @pytest.mark.parametrize("content", ["", "[", "[1]", '[{"other": 1}]'])
 def test_damaged_results_do_not_count(page, tmp_path, content):
     (tmp_path / "name.json").write_text(content)

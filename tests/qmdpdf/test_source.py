@@ -223,7 +223,11 @@ def test_invalid_metadata_is_refused(project, files, where):
         ("---\ntitle: T\n---\n\n", r"doc\.qmd: there is nothing to render"),
         (
             '```{python}\n#| label: fig-a\n#| fig-cap: "Of `{python} x`"\nx\n```\n',
-            r"doc\.qmd:3: a chunk option is not computed",
+            r"doc\.qmd:3: chunk option fig-cap is not computed",
+        ),
+        (
+            "---\ntitle: Of `{python} x`\n---\nText\n",
+            r"doc\.qmd:2: option title is not",
         ),
     ],
 )
