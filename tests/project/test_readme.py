@@ -149,6 +149,7 @@ def test_paths_exist():
      ("a plain perceptron", "magic", "plain", "test_accuracy"),
      ("without augmentation at constant resolution", "imagenette", "constant", "test_accuracy"),
      ("the same for longer, by a network that cannot tell left from right", "imagenette", "symmetric", "test_accuracy"),
+     ("the same with more filters", "imagenette", "wide", "test_accuracy"),
      ("without augmentation", "imagenette", "plain", "test_accuracy"),
      ("with augmentation", "imagenette", "augmented", "test_accuracy"),
      ("60 instead of 21 epochs with augmentation", "imagenette", "long", "test_accuracy_mirrored"),

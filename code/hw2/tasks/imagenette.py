@@ -837,6 +837,7 @@ AUGMENTED = replace(
 UNTRANSFORMED = replace(AUGMENTED, augmentation=())
 LONG = replace(AUGMENTED, epochs=60)
 SYMMETRIC = replace(CONSTANT, symmetric=True, epochs=20)
+WIDE = replace(SYMMETRIC, widths=(32, 96, 192, 384))
 # of 5, 6 and 9 such epochs 6 were the fewest with two points to spare above 78 % on the
 # validation images
 FAST = replace(PLAIN, epochs=6, dropout=0.2, branch_dropout=0.0)
@@ -1336,4 +1337,5 @@ EXPERIMENTS = {
         {"without symmetry": replace(SYMMETRIC, symmetric=False)},
         ["without symmetry"],
     ),
+    "wide": answered(WIDE),
 }
