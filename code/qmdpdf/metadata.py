@@ -41,6 +41,10 @@ DOCUMENT = {
     "author": [(str, {"name": str, "email": str, "id": (str, int)})],
     "bibliography": [str], "csl": str, "link-citations": bool,
 }  # fmt: skip
+PRINTED = {  # options whose text is printed
+    "title", "subtitle", "abstract", "author", "toc-title",
+    "fig-cap", "fig-subcap", "tbl-cap",
+}  # fmt: skip
 KNOWN = {
     **DOCUMENT,
     "jupyter": {"python3"},
@@ -128,17 +132,26 @@ def _check(
                 raise QmdError(f"{where}: unsupported {kind} {child.value!r}")
             if child.value in keys[:i]:
                 raise QmdError(f"{where}: {kind} {child.value!r} is given twice")
+            if child.value in PRINTED:
+                _refuse_inline(value, kind, child.value, name)
             _check(loader, value, known[child.value], kind, child.value, name)
         return
     value = loader.construct_object(node, deep=True)
-    if isinstance(value, str) and re.search(r"`\{\w+\}", value):
-        raise QmdError(
-            f"{where}: {kind} {key} is not computed, inline code in it would be "
-            "printed as it stands; write the text itself, or make it in a chunk"
-        )
     if not any(allowed(value, choice) for choice in choices):
         wanted = " or ".join(_described(choice) for choice in choices)
         raise QmdError(f"{where}: {kind} {key} cannot be {value!r}; give {wanted}")
+
+
+def _refuse_inline(node: yaml.Node, kind: str, key: str, name: str) -> None:
+    start, end = node.start_mark, node.end_mark
+    text = start.buffer[start.pointer : end.pointer]
+    # as Quarto reads it in the text: an accent of LaTeX, \`{a}, is none
+    if code := re.search(r"(?<![`\\])`\{\w+\}[ \t]", text):
+        line = start.line + text[: code.start()].count("\n") + 1
+        raise QmdError(
+            f"{name}:{line}: {kind} {key} is not computed, inline code in it would be "
+            "printed as it stands; write the text itself, or make it in a chunk"
+        )
 
 
 def allowed(value: Any, choice: Any) -> bool:

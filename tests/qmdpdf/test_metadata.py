@@ -43,6 +43,18 @@ def test_what_is_known_is_accepted():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "title: 'An `{a}`, \\`{a} la'",
+        "format:\n  pdf:\n    include-in-header:\n      - text: '\\def\\a{\\`{a} }'",
+        "title: T  # not `{python} x`",
+    ],
+)
+def test_what_looks_like_inline_code_is_accepted(text):
+    assert mapping(text, Path("a.yml"))
+
+
+@pytest.mark.parametrize(
     ("text", "line", "named"),
     [
         ("title: T\ndate: today", 2, "'date'"),
@@ -63,7 +75,8 @@ def test_what_is_known_is_accepted():
         ("author:\n  - name: A\n    id:", 3, "id cannot be None"),
         ("author:\n  - name: A\n    orcid: 1", 3, "'orcid'"),
         ("author:\n  - A\n  - B `{python} x`", 3, "author is not computed"),
-        ("author:\n  - name: A\n    email: '`{r} x`'", 3, "email is not computed"),
+        ("author:\n  - name: A\n    email: '`{r} x`'", 3, "author is not computed"),
+        ("title: A\nabstract: |\n  One.\n  `{python} x`\n", 4, "abstract is not"),
         ("lang: he", 1, "lang cannot be 'he'"),
         ("title: A\ntitle: B", 2, "given twice"),
         ("title: 2024-13-01", 1, "not valid YAML"),

@@ -226,6 +226,16 @@ def test_invalid_metadata_is_refused(project, files, where):
             r"doc\.qmd:3: chunk option fig-cap is not computed",
         ),
         (
+            "```{python}\n#| label: fig-a\n#| fig-cap: A\n#| fig-subcap:\n#|   - B\n"
+            "#|   - C `{python} x`\nx\n```\n",
+            r"doc\.qmd:6: chunk option fig-subcap is not computed",
+        ),
+        (
+            "```{python}\n#| label: tbl-a\n#| tbl-cap: |\n#|   One\n#|   `{python} x`\n"
+            "x\n```\n",
+            r"doc\.qmd:5: chunk option tbl-cap is not computed",
+        ),
+        (
             "---\ntitle: Of `{python} x`\n---\nText\n",
             r"doc\.qmd:2: option title is not",
         ),
