@@ -1337,5 +1337,10 @@ EXPERIMENTS = {
         {"without symmetry": replace(SYMMETRIC, symmetric=False)},
         ["without symmetry"],
     ),
+    # and with mirrored training images in place of it
+    "flips": ablation(
+        {"with flips": replace(SYMMETRIC, symmetric=False, augmentation=("flip",))},
+        ["with flips"],
+    ),
     "wide": answered(WIDE),
 }
